@@ -1,0 +1,84 @@
+package account
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+)
+
+// applicationID stands in the file's header: "mAcc".
+const applicationID = 0x6d416363
+
+// migrations are the steps from an empty file to the present schema. A step is
+// never changed once it has been released; a new one goes to the end.
+func migrations() []string {
+	return []string{`
+PRAGMA application_id = 0x6d416363;
+
+CREATE TABLE domains (
+	id        INTEGER PRIMARY KEY,
+	name      TEXT NOT NULL UNIQUE,    -- lower case, A-labels
+	created_s INTEGER NOT NULL         -- Unix time, as all columns named _s
+) STRICT;
+
+CREATE TABLE accounts (
+	id             INTEGER PRIMARY KEY AUTOINCREMENT,
+	domain_id      INTEGER NOT NULL REFERENCES domains (id),
+	local          TEXT NOT NULL,      -- local-part, lower case, NFC
+	password_hash  TEXT NOT NULL,      -- PHC string; '' = cannot log in
+	suspended      INTEGER NOT NULL DEFAULT 0 CHECK (suspended IN (0, 1)),
+	quota_octets   INTEGER NOT NULL DEFAULT 0 CHECK (quota_octets >= 0),   -- 0 = no limit
+	quota_messages INTEGER NOT NULL DEFAULT 0 CHECK (quota_messages >= 0), -- 0 = no limit
+	created_s      INTEGER NOT NULL,
+	UNIQUE (domain_id, local)
+) STRICT;
+
+CREATE TABLE aliases (
+	id        INTEGER PRIMARY KEY,
+	domain_id INTEGER NOT NULL REFERENCES domains (id),
+	local     TEXT NOT NULL,
+	created_s INTEGER NOT NULL,
+	UNIQUE (domain_id, local)
+) STRICT;
+
+-- A target is kept by name, for it may be an account or another alias.
+CREATE TABLE alias_targets (
+	alias_id INTEGER NOT NULL REFERENCES aliases (id) ON DELETE CASCADE,
+	position INTEGER NOT NULL,         -- order of addition, from 1
+	domain   TEXT NOT NULL,
+	local    TEXT NOT NULL,
+	PRIMARY KEY (alias_id, domain, local)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX alias_targets_by_name ON alias_targets (domain, local);
+`}
+}
+
+// migrate brings a file from the version it has to the last of the steps, each
+// step a transaction. Two processes may do so at once.
+func migrate(ctx context.Context, db *sql.DB, steps []string) error {
+	for n := range steps {
+		if err := step(ctx, db, n, steps[n]); err != nil {
+			return fmt.Errorf("migrate to schema %d: %w", n+1, err)
+		}
+	}
+	return nil
+}
+
+// step goes from version n to n+1, if the file is at n.
+func step(ctx context.Context, db *sql.DB, n int, statements string) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	var version int
+	err = tx.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version)
+	if err == nil && version == n {
+		_, err = tx.ExecContext(ctx, fmt.Sprintf("%s\nPRAGMA user_version = %d", statements, n+1))
+	}
+	if err != nil {
+		return errors.Join(err, rollback(tx))
+	}
+	return tx.Commit()
+}
