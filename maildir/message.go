@@ -31,7 +31,8 @@ func (t *Tree) MessagePath(e Entry) string {
 	}
 	folder := dirs[0]
 	if len(dirs) > 1 {
-		if _, err := lstat(joinPath(t.path, folder)); errors.Is(err, fs.ErrNotExist) {
+		_, missing := lstat(joinPath(t.path, dirs[0]))
+		if _, err := lstat(joinPath(t.path, dirs[1])); err == nil && missing != nil {
 			folder = dirs[1]
 		}
 	}
@@ -139,7 +140,9 @@ func (t *Tree) Move(folder string, key Key, to string) (Entry, error) {
 			return nil
 		}
 		result.Folder = to
-		if _, err := t.search(result); err == nil {
+		if taken, err := t.taken(to, key); err != nil {
+			return err
+		} else if taken {
 			return &fs.PathError{Op: "move", Path: t.MessagePath(result), Err: fs.ErrExist}
 		}
 		return t.rename(p, result)

@@ -3,8 +3,6 @@ package maildir
 import (
 	"errors"
 	"io/fs"
-	"math/bits"
-	"slices"
 )
 
 // standardFlags are the letters probed for before a directory is read: all 64 names cost less than reading a
@@ -13,18 +11,11 @@ const standardFlags = "DFPRST"
 
 // search finds a message under the name that e has, then under the names it usually has, then by reading the directories.
 func (t *Tree) search(e Entry) (place, error) {
-	cur, err := t.acquire(e.Folder, subCur)
+	fresh, cur, err := t.acquireBoth(e.Folder)
 	if err != nil {
 		return place{}, err
 	}
-	defer cur.release()
-	fresh, err := t.acquire(e.Folder, subNew)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return place{}, err
-	}
-	if err == nil {
-		defer fresh.release()
-	}
+	defer releaseBoth(fresh, cur)
 	if p, ok := probe(e, fresh, cur); ok {
 		return p, nil
 	}
@@ -37,6 +28,37 @@ func (t *Tree) search(e Entry) (place, error) {
 		}
 	}
 	return place{}, &fs.PathError{Op: "find", Path: joinPath(cur.path, string(e.Key)), Err: fs.ErrNotExist}
+}
+
+// taken reports whether a folder has the key under one of its usual names.
+func (t *Tree) taken(folder string, key Key) (bool, error) {
+	fresh, cur, err := t.acquireBoth(folder)
+	if err != nil {
+		return false, err
+	}
+	defer releaseBoth(fresh, cur)
+	_, ok := probe(Entry{Folder: folder, Key: key}, fresh, cur)
+	return ok, nil
+}
+
+// acquireBoth returns new/, which is nil when it is missing, and cur/.
+func (t *Tree) acquireBoth(folder string) (fresh, cur *dir, err error) {
+	if cur, err = t.acquire(folder, subCur); err != nil {
+		return nil, nil, err
+	}
+	fresh, err = t.acquire(folder, subNew)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		cur.release()
+		return nil, nil, err
+	}
+	return fresh, cur, nil
+}
+
+func releaseBoth(fresh, cur *dir) {
+	cur.release()
+	if fresh != nil {
+		fresh.release()
+	}
 }
 
 // probe tries names without reading a directory. fresh, which is new/, may be nil.
@@ -56,8 +78,8 @@ func probe(e Entry, fresh, cur *dir) (place, bool) {
 	if base := string(e.Key); plainKey(e.Key) && cur.isRegular(base) {
 		return place{guess, base}, true
 	}
-	for _, flags := range usualFlags() {
-		guess.Flags = flags
+	for mask := range uint(1 << len(standardFlags)) {
+		guess.Flags = guessFlags(mask)
 		if base := guess.FileName(); cur.mayExist(base) && cur.isRegular(base) {
 			return place{guess, base}, true
 		}
@@ -71,24 +93,17 @@ func plainKey(k Key) bool {
 	return ok && parsed == k
 }
 
-// usualFlags lists every combination of standardFlags, those with few letters first.
-func usualFlags() []Flags {
-	all := make([]Flags, 0, 1<<len(standardFlags))
-	for count := range len(standardFlags) + 1 {
-		for mask := range uint(1 << len(standardFlags)) {
-			if bits.OnesCount(mask) != count {
-				continue
-			}
-			var letters []byte
-			for i := range len(standardFlags) {
-				if mask>>i&1 == 1 {
-					letters = append(letters, standardFlags[i])
-				}
-			}
-			all = append(all, Flags(letters))
+// guessFlags returns one combination of standardFlags. Counting mask up from 0 gives the likely ones first.
+func guessFlags(mask uint) Flags {
+	const bits = "\x05\x02\x04\x01\x00\x03" // for each of standardFlags: S is the commonest, D the rarest
+	var buf [len(standardFlags)]byte
+	letters := buf[:0]
+	for i := range len(standardFlags) {
+		if mask>>bits[i]&1 == 1 {
+			letters = append(letters, standardFlags[i])
 		}
 	}
-	return slices.Clip(all)
+	return Flags(letters)
 }
 
 // errFound ends a scan.

@@ -21,7 +21,7 @@ type Tree struct {
 	hook func(step, path string) error
 
 	mu     sync.Mutex
-	dirs   map[dirKey]*dir // nil when closed
+	dirs   map[dirKey]*dir
 	closed bool
 }
 
@@ -149,7 +149,7 @@ func newTree(path string) (*Tree, error) {
 // Path returns the absolute path of the tree.
 func (t *Tree) Path() string { return t.path }
 
-// Close gives the descriptors back. Later calls fail with [fs.ErrClosed], except on messages already staged.
+// Close gives the descriptors back. Later calls fail with [fs.ErrClosed]; a message still staged can only be aborted.
 func (t *Tree) Close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
