@@ -1,0 +1,182 @@
+package index
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// write commits what the walker and the readers send, in batches, until there is no more.
+func (rc *reconciler) write(ctx context.Context) (*generation, error) {
+	list := make([]change, 0, batchRows)
+	for more := true; more; {
+		list, more = rc.gather(list[:0])
+		if err := ctx.Err(); err != nil {
+			return nil, context.Cause(ctx)
+		}
+		if len(list) == 0 {
+			continue
+		}
+		if g, err := rc.writeList(ctx, list); err != nil {
+			return g, err
+		}
+		if rc.opt.Progress != nil {
+			rc.opt.Progress(Progress{
+				Folders: rc.folders.Load(), FoldersDone: rc.foldersDone, Scanned: rc.scanned.Load(), Written: rc.written, Elapsed: time.Since(rc.start),
+			})
+		}
+		if more {
+			sleep(ctx, yieldFor)
+		}
+	}
+	return nil, nil
+}
+
+// gather waits for a change, then takes more for a little while.
+func (rc *reconciler) gather(list []change) (got []change, more bool) {
+	c, ok := <-rc.changes
+	if !ok {
+		return list, false
+	}
+	list = append(list, c)
+	enough := time.NewTimer(gatherFor)
+	defer enough.Stop()
+	for len(list) < batchRows {
+		select {
+		case c, ok := <-rc.changes:
+			if !ok {
+				return list, false
+			}
+			list = append(list, c)
+		case <-enough.C:
+			return list, true
+		}
+	}
+	return list, true
+}
+
+// writeList writes one batch. Faults of the box are tried again a few times before they end the reconcile.
+func (rc *reconciler) writeList(ctx context.Context, list []change) (*generation, error) {
+	pause := firstBackoff
+	for try := 0; ; try++ {
+		before := rc.report
+		g, err := rc.ix.writeBatch(ctx, func(b *batch) error { return rc.applyAll(b, list) })
+		if err == nil {
+			rc.settle(list)
+			return g, nil
+		}
+		rc.report = before
+		if faultOf(err) != faultPassing || try == attempts || !sleep(ctx, pause) {
+			return g, err
+		}
+		pause *= 2
+	}
+}
+
+// applyAll writes the changes, and the stamps of folders that end with them.
+func (rc *reconciler) applyAll(b *batch, list []change) error {
+	ending := map[*folderPass]int64{}
+	for i := range list {
+		c := &list[i]
+		if err := rc.apply(b, c); err != nil {
+			return fmt.Errorf("%s %s: %w", c.in.account, c.in.folder, err)
+		}
+		if c.ends() {
+			ending[c.in]++
+		}
+	}
+	for pass, n := range ending {
+		if pass.open.Load() != n || !pass.sound || pass.failed.Load() {
+			continue
+		}
+		id, err := b.folder(pass.place, true)
+		if err != nil {
+			return err
+		}
+		_, err = b.conn.ExecContext(background(), `UPDATE folder SET stamp_new = ?, stamp_cur = ? WHERE id = ?`, pass.stamp.New, pass.stamp.Cur, id)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ends reports whether the change is the last word of the walker or of a job.
+func (c *change) ends() bool {
+	return c.kind == changeAdd || c.kind == changeRefresh || c.kind == changeNothing
+}
+
+// settle counts what was committed.
+func (rc *reconciler) settle(list []change) {
+	for i := range list {
+		if c := &list[i]; c.ends() && c.in.open.Add(-1) == 0 {
+			rc.foldersDone++
+		}
+	}
+	rc.written += int64(len(list))
+}
+
+func (rc *reconciler) apply(b *batch, c *change) error {
+	switch c.kind {
+	case changeAdd, changeRefresh:
+		was, exists, err := b.add(&c.row)
+		if err != nil {
+			return err
+		}
+		if !exists {
+			rc.report.Added++
+			return nil
+		}
+		if c.kind == changeAdd {
+			return nil
+		}
+		changed, err := b.refresh(was.id, &c.row)
+		if changed {
+			rc.report.Changed++
+		}
+		return err
+	case changeFlags:
+		// Only if the row still is what the decision was made on: what was recorded since is newer.
+		res, err := b.exflag.Exec(c.row.flags, c.row.new, c.was.id, c.was.flags, c.was.new)
+		if err != nil {
+			return err
+		}
+		n, err := res.RowsAffected()
+		rc.report.Changed += n
+		return err
+	case changeRemove:
+		rc.report.Removed++
+		return b.drop(c.was.id)
+	case changeFolderGone:
+		return rc.removeFolder(b, c.in.place)
+	}
+	return nil
+}
+
+// removeFolder removes a folder that is gone, with its rows.
+func (rc *reconciler) removeFolder(b *batch, p place) error {
+	id, err := b.folder(p, false)
+	if err != nil || id == 0 {
+		return err
+	}
+	for _, text := range []string{
+		`DELETE FROM terms WHERE rowid IN (SELECT id FROM message WHERE folder = ?)`,
+		`DELETE FROM extra WHERE id IN (SELECT id FROM message WHERE folder = ?)`,
+	} {
+		if _, err := b.conn.ExecContext(background(), text, id); err != nil {
+			return err
+		}
+	}
+	res, err := b.conn.ExecContext(background(), `DELETE FROM message WHERE folder = ?`, id)
+	if err != nil {
+		return err
+	}
+	n, err := res.RowsAffected()
+	if err != nil {
+		return err
+	}
+	rc.report.Removed += n
+	delete(b.folders, p)
+	_, err = b.conn.ExecContext(background(), `DELETE FROM folder WHERE id = ?`, id)
+	return err
+}

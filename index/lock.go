@@ -1,0 +1,57 @@
+package index
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+)
+
+const (
+	lockPoll = time.Millisecond
+	// lockPatience is how long a transaction waits for another process before it goes on without the lock: SQLite's own
+	// locks keep the data safe, this one only keeps the turns fair.
+	lockPatience = 10 * time.Second
+)
+
+// fileLock is an flock on a file of its own. It gives processes their turn at writing (SQLite's busy handler lets a back-to-back
+// writer starve another) and keeps two of them from setting the same file aside.
+type fileLock struct{ f *os.File }
+
+func openFileLock(path string) (*fileLock, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o640)
+	if err != nil {
+		return nil, fmt.Errorf("open the index lock: %w", err)
+	}
+	return &fileLock{f}, nil
+}
+
+// errLocked says that another process has held the lock all the time.
+var errLocked = errors.New("another process holds the index lock")
+
+// acquire takes the lock, waiting at most patience.
+func (l *fileLock) acquire(patience time.Duration) error {
+	deadline := time.Now().Add(patience)
+	for {
+		err := syscall.Flock(int(l.f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, syscall.EINTR):
+			continue
+		case !errors.Is(err, syscall.EWOULDBLOCK):
+			return fmt.Errorf("lock %s: %w", l.f.Name(), err)
+		case time.Now().After(deadline):
+			return fmt.Errorf("lock %s: %w", l.f.Name(), errLocked)
+		}
+		time.Sleep(lockPoll)
+	}
+}
+
+func (l *fileLock) release() {
+	// An error is impossible on an open descriptor, and closing it would release the lock as well.
+	_ = syscall.Flock(int(l.f.Fd()), syscall.LOCK_UN)
+}
+
+func (l *fileLock) close() error { return l.f.Close() }

@@ -1,0 +1,140 @@
+package index
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// openOrMake opens the file at Path, migrates an older one, and puts an empty one in place of what cannot be used.
+func (ix *Index) openOrMake(ctx context.Context) (*generation, error) {
+	g, err := openGeneration(ctx, ix.opt.Path, false)
+	if err == nil {
+		return g, nil
+	}
+	if err := ix.lock.acquire(lockPatience); err != nil {
+		return nil, err
+	}
+	defer ix.lock.release()
+	return ix.openOrMakeLocked(ctx)
+}
+
+// openOrMakeLocked looks again now that the lock is held: another process may have made the file meanwhile.
+func (ix *Index) openOrMakeLocked(ctx context.Context) (*generation, error) {
+	g, err := openGeneration(ctx, ix.opt.Path, false)
+	switch {
+	case err == nil:
+		return g, nil
+	case errors.Is(err, errOlder):
+		if err = ix.upgrade(ctx); err == nil {
+			return openGeneration(ctx, ix.opt.Path, false)
+		}
+		ix.log.Warn("index: an older file cannot be migrated", "path", ix.opt.Path, "error", err)
+	case errors.Is(err, fs.ErrNotExist):
+	case faultOf(err) == faultPassing, ctx.Err() != nil:
+		return nil, fmt.Errorf("open %s: %w", ix.opt.Path, err)
+	}
+	if err := ix.setAside(err); err != nil {
+		return nil, err
+	}
+	if err := ix.make(ctx); err != nil {
+		return nil, err
+	}
+	return openGeneration(ctx, ix.opt.Path, false)
+}
+
+// upgrade migrates the file in place.
+func (ix *Index) upgrade(ctx context.Context) error {
+	db, err := sql.Open("sqlite", dsn(ix.opt.Path, "mode=rw"))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	var version int
+	if err := db.QueryRowContext(ctx, `SELECT user_version FROM pragma_user_version`).Scan(&version); err != nil {
+		return err
+	}
+	return migrate(ctx, db, version, schemaVersion)
+}
+
+// setAside renames what stands at Path, so that it can be looked at, and clears the way for a new file. The lock is held.
+func (ix *Index) setAside(cause error) error {
+	path := ix.opt.Path
+	aside := path + ".broken-" + time.Now().UTC().Format("20060102T150405.000000Z")
+	moved := false
+	// The main file goes first: a crash in between leaves a log without a file, which the next opening moves as well.
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		err := os.Rename(path+suffix, aside+suffix)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("set aside %s: %w", path+suffix, err)
+		}
+		moved = moved || (err == nil && suffix == "")
+	}
+	if moved {
+		ix.log.Warn("index: set aside, making a new one", "path", path, "aside", aside, "reason", cause)
+	}
+	return nil
+}
+
+// make puts an empty index at Path: it is made beside and renamed, so that nobody meets half of one. The lock is held.
+func (ix *Index) make(ctx context.Context) error {
+	path := ix.opt.Path
+	beside := path + ".making"
+	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
+		if err := os.Remove(beside + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("make %s: %w", path, err)
+		}
+	}
+	db, err := sql.Open("sqlite", dsn(beside, "mode=rwc", "_pragma=journal_mode(WAL)"))
+	if err != nil {
+		return err
+	}
+	err = migrate(ctx, db, 0, schemaVersion)
+	if err == nil {
+		_, err = db.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ('headers', ?)`, ix.fields.String())
+	}
+	// The last connection folds the log into the file when it closes.
+	if err = errors.Join(err, db.Close()); err != nil {
+		return fmt.Errorf("make %s: %w", path, err)
+	}
+	if err := os.Rename(beside, path); err != nil {
+		return fmt.Errorf("make %s: %w", path, err)
+	}
+	return nil
+}
+
+// renew opens anew after old was found replaced or damaged. Where what stands at Path still is old, it is set aside. Whoever comes second finds the work done.
+func (ix *Index) renew(ctx context.Context, old *generation, cause error) error {
+	ix.wmu.Lock()
+	defer ix.wmu.Unlock()
+	if ix.current() != old || ix.closed.Load() {
+		return nil
+	}
+	if err := ix.lock.acquire(lockPatience); err != nil {
+		return err
+	}
+	defer ix.lock.release()
+	if id, _, err := statID(ix.opt.Path); err == nil && id == old.id && faultOf(cause) == faultDamaged {
+		if err := ix.setAside(cause); err != nil {
+			return err
+		}
+	}
+	g, err := ix.openOrMakeLocked(ctx)
+	if err != nil {
+		return err
+	}
+	ix.mu.Lock()
+	ix.gen = g
+	ix.mu.Unlock()
+	ix.marks.addAll()
+	ix.log.Warn("index: opened anew", "path", ix.opt.Path, "reason", cause)
+	// SQLite sees that the file has moved, and leaves the new one's log alone.
+	if err := old.close(); err != nil {
+		ix.log.Warn("index: close the former file", "error", err)
+	}
+	return nil
+}

@@ -1,0 +1,275 @@
+package index
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"maild/index/header"
+)
+
+const (
+	// clockResolution is how old a directory time must be before it proves that nothing was changed after the
+	// scan: file systems count in jiffies, network ones in seconds.
+	clockResolution = 2 * time.Second
+	// yieldFor lets another process, which polls for its turn, write between two batches.
+	yieldFor = 2 * time.Millisecond
+	// gatherFor is how long a batch waits for more rows.
+	gatherFor = 30 * time.Millisecond
+	// attempts is how often a reconcile begins again because the file was replaced under it.
+	attempts = 5
+)
+
+// ReconcileOptions say what to look at.
+type ReconcileOptions struct {
+	Accounts []string // "user@domain"; none = all, and accounts that are gone are removed
+	Force    bool     // scan folders whose directory times have not changed, too
+	Reparse  bool     // read every file again and mend its row in place; ids stay, search goes on
+	Progress func(Progress)
+}
+
+// Progress is called from one goroutine, after each batch.
+type Progress struct {
+	Folders, FoldersDone int64 // Folders grows as accounts are met
+	Scanned, Written     int64 // files seen, rows committed
+	Elapsed              time.Duration
+}
+
+// Report says what a reconcile found.
+type Report struct {
+	Scanned int64 // files seen; those of folders that were not scanned do not count
+	Added   int64
+	Changed int64 // flags, and with Reparse contents
+	Removed int64
+	Failed  int64 // files that cannot be read; their folders are scanned again next time
+	Elapsed time.Duration
+}
+
+// Reconcile makes the rows of the given accounts what the Source holds. A folder whose directory times are those of its last
+// complete scan costs one Stamp. It may be interrupted at any point and works beside Run, Record and other processes: a message that is
+// recorded meanwhile is neither doubled nor lost. A damaged or replaced file is set aside and filled anew. Where
+// Options.Headers are not those the file was built with, a Reparse of everything is what it does.
+//
+// Files that cannot be read are counted, not reported as an error; an error means that the work is not complete.
+func (ix *Index) Reconcile(ctx context.Context, opt ReconcileOptions) (Report, error) {
+	start := time.Now()
+	if ix.opt.Source == nil {
+		return Report{}, errors.New("reconcile: there is no source to follow")
+	}
+	ix.reconciles.Add(1)
+	defer ix.reconciles.Add(-1)
+	var (
+		report Report
+		err    error
+	)
+	for range attempts {
+		var g *generation
+		report, g, err = ix.reconcileOnce(ctx, opt, start)
+		if f := faultOf(err); f != faultReplaced && f != faultDamaged {
+			break
+		}
+		if g == nil {
+			g = ix.current()
+		}
+		if rerr := ix.renew(ctx, g, err); rerr != nil {
+			err = rerr
+			break
+		}
+	}
+	report.Elapsed = time.Since(start)
+	if err != nil {
+		return report, fmt.Errorf("reconcile: %w", err)
+	}
+	ix.lastReconcile.Store(time.Now().UnixNano())
+	return report, nil
+}
+
+// reconcilePlaces is Reconcile for what Run found marked.
+func (ix *Index) reconcilePlaces(ctx context.Context, all bool, places map[place]bool) error {
+	if ix.opt.Source == nil {
+		return nil
+	}
+	if all {
+		report, err := ix.Reconcile(ctx, ReconcileOptions{Force: true})
+		if err == nil && report.Added+report.Changed+report.Removed+report.Failed > 0 {
+			ix.log.Info("index: reconciled", "scanned", report.Scanned, "added", report.Added, "changed", report.Changed,
+				"removed", report.Removed, "failed", report.Failed, "elapsed", report.Elapsed)
+		}
+		return err
+	}
+	accounts := make([]string, 0, len(places))
+	for p := range places {
+		accounts = append(accounts, p.account)
+	}
+	slices.Sort(accounts)
+	_, err := ix.Reconcile(ctx, ReconcileOptions{Accounts: slices.Compact(accounts)})
+	return err
+}
+
+// reconciler is one pass. A walker finds out what differs, readers parse the files, and the calling goroutine writes.
+type reconciler struct {
+	ix      *Index
+	opt     ReconcileOptions
+	start   time.Time
+	jobs    chan job
+	changes chan change
+	cancel  context.CancelCauseFunc
+
+	folders, scanned atomic.Int64
+	failed           atomic.Int64
+	report           Report
+	foldersDone      int64
+	written          int64
+}
+
+// job is a file to be read.
+type job struct {
+	in   *folderPass
+	file File
+}
+
+// folderPass is one folder in a pass. Its stamp is stored when the walker and all readers are through with it.
+type folderPass struct {
+	place
+	stamp  Stamp
+	sound  bool         // the stamp is old enough to be trusted
+	open   atomic.Int64 // the walker and the jobs not yet written
+	failed atomic.Bool
+}
+
+type changeKind uint8
+
+const (
+	changeAdd changeKind = iota
+	changeRefresh
+	changeFlags
+	changeRemove
+	changeFolderGone
+	changeNothing // a job that came to nothing
+)
+
+// change is something to be written.
+type change struct {
+	kind changeKind
+	in   *folderPass
+	row  row // add, refresh; flags: key, flags and new
+	was  stored
+}
+
+func (ix *Index) reconcileOnce(ctx context.Context, opt ReconcileOptions, start time.Time) (Report, *generation, error) {
+	built, err := ix.builtWith(ctx)
+	if err != nil {
+		return Report{}, nil, err
+	}
+	rebuild := built != ix.fields.String()
+	if rebuild {
+		opt.Reparse, opt.Accounts = true, nil
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	rc := &reconciler{ix: ix, opt: opt, start: start, cancel: cancel, jobs: make(chan job, 256), changes: make(chan change, 2*batchRows)}
+	var wg, readers sync.WaitGroup
+	for range max(2, runtime.GOMAXPROCS(0)) {
+		readers.Go(func() { rc.read(ctx) })
+	}
+	wg.Go(func() {
+		if err := rc.walk(ctx); err != nil {
+			cancel(err)
+		}
+		close(rc.jobs)
+		readers.Wait()
+		close(rc.changes)
+	})
+	g, err := rc.write(ctx)
+	if err != nil {
+		cancel(err)
+		for range rc.changes { // lets the others end
+		}
+	}
+	wg.Wait()
+	rc.report.Scanned, rc.report.Failed = rc.scanned.Load(), rc.failed.Load()
+	if err == nil {
+		err = context.Cause(ctx)
+	}
+	if err == nil && rebuild && rc.report.Failed == 0 {
+		g, err = ix.storeBuiltWith(ctx)
+	}
+	return rc.report, g, err
+}
+
+// read parses files until there are no more.
+func (rc *reconciler) read(ctx context.Context) {
+	for j := range rc.jobs {
+		c := change{kind: changeNothing, in: j.in}
+		if ctx.Err() == nil {
+			c = rc.readOne(ctx, j)
+		}
+		rc.emit(ctx, c)
+	}
+}
+
+func (rc *reconciler) readOne(ctx context.Context, j job) change {
+	block, f, err := rc.ix.opt.Source.Read(ctx, j.in.account, j.in.folder, j.file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return change{kind: changeNothing, in: j.in}
+	case err != nil:
+		if ctx.Err() == nil {
+			rc.failed.Add(1)
+			rc.ix.log.Warn("index: cannot read a message", "account", j.in.account, "mailbox", j.in.folder, "key", j.file.Key, "error", err)
+		}
+		j.in.failed.Store(true)
+		return change{kind: changeNothing, in: j.in}
+	}
+	kind := changeAdd
+	if rc.opt.Reparse {
+		kind = changeRefresh
+	}
+	return change{kind: kind, in: j.in, row: newRow(Message{
+		Account: j.in.account, Folder: j.in.folder, Key: f.Key, Flags: f.Flags, New: f.New, Octets: f.Octets, Arrived: f.Arrived,
+		Header: header.Parse(block),
+	}, rc.ix.fields)}
+}
+
+// emit hands a change to the writer. It reports whether it was taken.
+func (rc *reconciler) emit(ctx context.Context, c change) bool {
+	select {
+	case rc.changes <- c:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// builtWith is the set of further fields the rows in the file have.
+func (ix *Index) builtWith(ctx context.Context) (string, error) {
+	var v string
+	err := ix.current().read.QueryRowContext(ctx, `SELECT coalesce((SELECT value FROM meta WHERE name = 'headers'), '?')`).Scan(&v)
+	return v, err
+}
+
+func (ix *Index) storeBuiltWith(ctx context.Context) (*generation, error) {
+	return ix.writeBatch(ctx, func(b *batch) error {
+		_, err := b.conn.ExecContext(background(), `INSERT OR REPLACE INTO meta (name, value) VALUES ('headers', ?)`, ix.fields.String())
+		return err
+	})
+}
+
+// accounts gives the accounts to look at, and whether they are all there are.
+func (rc *reconciler) accounts(ctx context.Context) (list []string, all bool, err error) {
+	if len(rc.opt.Accounts) > 0 {
+		for _, a := range rc.opt.Accounts {
+			list = append(list, strings.ToLower(a))
+		}
+		return list, false, nil
+	}
+	list, err = rc.ix.opt.Source.Accounts(ctx)
+	return list, true, err
+}

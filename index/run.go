@@ -1,0 +1,228 @@
+package index
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"sync"
+	"time"
+)
+
+const (
+	watchEvery   = time.Second // how often an idle index looks whether its file is still there
+	firstBackoff = 50 * time.Millisecond
+	longBackoff  = 5 * time.Second
+	// closingPatience is how long Run goes on writing what is queued when it is told to stop.
+	closingPatience = 5 * time.Second
+)
+
+// marks are the mailboxes whose rows cannot be trusted until they are reconciled.
+type marks struct {
+	mu       sync.Mutex
+	all      bool
+	places   map[place]bool
+	busy     bool // some are being reconciled now
+	wake     chan struct{}
+	progress chan struct{}
+}
+
+func (m *marks) init() {
+	m.places = map[place]bool{}
+	m.wake = make(chan struct{}, 1)
+	m.progress = make(chan struct{})
+}
+
+func (m *marks) add(p place) {
+	m.mu.Lock()
+	m.places[p] = true
+	m.mu.Unlock()
+	signal(m.wake)
+}
+
+func (m *marks) addAll() {
+	m.mu.Lock()
+	m.all = true
+	m.mu.Unlock()
+	signal(m.wake)
+}
+
+// take gives what is marked and clears it; done must follow.
+func (m *marks) take() (all bool, places map[place]bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all, places = m.all, m.places
+	m.all, m.places = false, map[place]bool{}
+	m.busy = all || len(places) > 0
+	return all, places
+}
+
+// done ends what take began; what did not succeed is marked again.
+func (m *marks) done(ok, all bool, places map[place]bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.busy = false
+	if !ok {
+		m.all = m.all || all
+		maps.Copy(m.places, places)
+	}
+	close(m.progress)
+	m.progress = make(chan struct{})
+}
+
+// await returns when nothing is marked.
+func (m *marks) await(ctx context.Context) error {
+	for {
+		m.mu.Lock()
+		idle, progress := !m.all && len(m.places) == 0 && !m.busy, m.progress
+		m.mu.Unlock()
+		if idle {
+			return nil
+		}
+		select {
+		case <-progress:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Run owns the writing and the watching until ctx ends. It writes what Record notes: at once when idle, so that a lone message is
+// found within milliseconds, in growing batches under load. It holds the open file against the one at Path around each
+// transaction and once a second, opens anew when that was removed, replaced or damaged, and reconciles in the background: everything at
+// the start and after opening anew, else the folders that were marked. Faults of the box (locked, disk full) are tried again for
+// ever, with growing pauses. When ctx ends it writes what is queued, for a few seconds at most, and returns nil.
+// It returns an error at once if the index is read-only or already run.
+func (ix *Index) Run(ctx context.Context) error {
+	if ix.opt.ReadOnly {
+		return errors.New("run the index: opened read-only")
+	}
+	if ix.running.Swap(true) {
+		return errors.New("run the index: it is running already")
+	}
+	defer ix.running.Store(false)
+	ix.marks.addAll()
+	var background sync.WaitGroup
+	defer background.Wait()
+	background.Go(func() { ix.reconcileMarked(ctx) })
+
+	watch := time.NewTicker(watchEvery)
+	defer watch.Stop()
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-watch.C:
+			ix.watch(ctx)
+		case <-ix.queue.wake:
+			ix.drain(ctx)
+		}
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), closingPatience)
+	defer cancel()
+	ix.drain(last)
+	return nil
+}
+
+// drain writes until the queue is empty or ctx ends.
+func (ix *Index) drain(ctx context.Context) {
+	pause := firstBackoff
+	for ix.queue.pending() > 0 && ctx.Err() == nil {
+		g, err := ix.applyHead(ctx)
+		switch faultOf(err) {
+		case faultNone:
+			pause = firstBackoff
+			continue
+		case faultReplaced, faultDamaged:
+			if err = ix.renew(ctx, g, err); err == nil {
+				continue
+			}
+		case faultOther:
+			ix.giveUpHead(err)
+			continue
+		}
+		ix.log.Warn("index: cannot write, trying again", "error", err, "pause", pause, "pending", ix.queue.pending())
+		if !sleep(ctx, pause) {
+			return
+		}
+		pause = min(2*pause, longBackoff)
+	}
+}
+
+// giveUpHead drops what cannot be written, so that it does not stand in the way of the rest, and has it reconciled.
+func (ix *Index) giveUpHead(cause error) {
+	ix.applying.Lock()
+	defer ix.applying.Unlock()
+	ops := ix.queue.head()
+	for i := range ops {
+		ix.marks.add(ops[i].row.place)
+	}
+	ix.queue.taken(len(ops))
+	ix.log.Error("index: rows refused, their folders will be reconciled", "error", cause, "rows", len(ops))
+}
+
+// watch looks whether the file is the one at Path, and whole at its beginning.
+func (ix *Index) watch(ctx context.Context) {
+	g, err := ix.inspect(ctx)
+	switch faultOf(err) {
+	case faultReplaced, faultDamaged:
+		if err := ix.renew(ctx, g, err); err != nil {
+			ix.log.Warn("index: cannot open anew", "error", err)
+		}
+	case faultPassing, faultOther:
+		ix.log.Warn("index: cannot look at the file", "error", err)
+	}
+}
+
+func (ix *Index) inspect(ctx context.Context) (*generation, error) {
+	ix.wmu.Lock()
+	defer ix.wmu.Unlock()
+	g := ix.current()
+	if err := ix.lock.acquire(lockPatience); err != nil {
+		return g, err
+	}
+	defer ix.lock.release()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err := g.same(); err != nil {
+		return g, err
+	}
+	return g, g.inspect(ctx)
+}
+
+// reconcileMarked reconciles what gets marked until ctx ends.
+func (ix *Index) reconcileMarked(ctx context.Context) {
+	pause := firstBackoff
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ix.marks.wake:
+		}
+		all, places := ix.marks.take()
+		err := ix.reconcilePlaces(ctx, all, places)
+		ix.marks.done(err == nil, all, places)
+		if err == nil {
+			pause = firstBackoff
+			continue
+		}
+		if ctx.Err() == nil {
+			ix.log.Warn("index: reconcile, trying again", "error", err, "pause", pause)
+		}
+		if !sleep(ctx, pause) {
+			return
+		}
+		pause = min(2*pause, longBackoff)
+		signal(ix.marks.wake)
+	}
+}
+
+// sleep reports whether the time passed before ctx ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
