@@ -45,7 +45,8 @@ func (c *crlfReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// step gives out the octets up to the next LF, or a line end, or the CR that a line end lacks. Both p and pending hold something.
+// step gives out the octets up to the next LF, or a line end, or the CR that a line end lacks. Both p and pending
+// hold something.
 func (c *crlfReader) step(p []byte) int {
 	if c.pending[0] == '\n' {
 		if !c.afterCR {

@@ -191,7 +191,8 @@ func renameAt(from *dir, old string, to *dir, name string) error {
 	return linkError("rename", from, old, to, name, err)
 }
 
-// linkAt gives the file from/old a second name to/name, which must not exist. A symbolic link is linked as such, not followed.
+// linkAt gives the file from/old a second name to/name, which must not exist. A symbolic link is linked as such, not
+// followed.
 func linkAt(from *dir, old string, to *dir, name string) error {
 	return linkError("link", from, old, to, name, retry(func() error { return linkat(from.fd, old, to.fd, name) }))
 }

@@ -16,8 +16,8 @@ const (
 	Trashed Flags = "T"
 )
 
-// ParseFlags sorts the letters of s and drops repetitions, as well as bytes that cannot be flags: anything but printable ASCII,
-// and the slash.
+// ParseFlags sorts the letters of s and drops repetitions, as well as bytes that cannot be flags: anything but
+// printable ASCII, and the slash.
 func ParseFlags(s string) Flags {
 	var set flagSet
 	set.add(s)

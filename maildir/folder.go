@@ -16,8 +16,9 @@ const (
 	removedPrefix = "removed."
 )
 
-// Folders lists the folders: Inbox first, the others sorted by name. A folder is a directory, no link, with a dot before its name and
-// a cur/ in it. Directories whose name is no valid UTF-8, or cannot be a folder's, are passed over.
+// Folders lists the folders: Inbox first, the others sorted by name. A folder is a directory, no link, with a dot
+// before its name and a cur/ in it. Directories whose name is no valid UTF-8, or cannot be a folder's, are passed
+// over.
 func (t *Tree) Folders() ([]string, error) {
 	root, err := openDir(t.path)
 	if err != nil {
@@ -51,8 +52,8 @@ func (d *dir) isFolder(name string) bool {
 	return sub.isDir(subCur)
 }
 
-// CreateFolder makes a folder, durable when it returns nil. Folders above it in the hierarchy are not made; Maildir++ needs none. The
-// error matches [fs.ErrExist] when it is there. One that a crash left half made is completed.
+// CreateFolder makes a folder, durable when it returns nil. Folders above it in the hierarchy are not made; Maildir++
+// needs none. The error matches [fs.ErrExist] when it is there. One that a crash left half made is completed.
 func (t *Tree) CreateFolder(name string) error {
 	if err := t.createFolder(name); err != nil {
 		return fmt.Errorf("create folder %s: %w", name, err)
@@ -100,8 +101,9 @@ func (t *Tree) createFolder(name string) error {
 	return root.sync()
 }
 
-// RenameFolder renames a folder and all below it. Nothing is renamed when one of the new names exists (the error matches
-// [fs.ErrExist]) or cannot be one. A crash half way leaves some of the lower folders renamed; calling it again finishes the work.
+// RenameFolder renames a folder and all below it. Nothing is renamed when one of the new names exists (the error
+// matches [fs.ErrExist]) or cannot be one. A crash half way leaves some of the lower folders renamed; calling it
+// again finishes the work.
 func (t *Tree) RenameFolder(from, to string) error {
 	if err := t.renameFolder(from, to); err != nil {
 		return fmt.Errorf("rename folder %s to %s: %w", from, to, err)
@@ -198,8 +200,8 @@ func (t *Tree) family(folder string) ([]string, error) {
 	return names, nil
 }
 
-// RemoveFolder removes a folder with its messages, but not the folders below it. The folder disappears at once, by a rename into
-// tmp/; what a crash then leaves there is for CleanTmp.
+// RemoveFolder removes a folder with its messages, but not the folders below it. The folder disappears at once, by a
+// rename into tmp/; what a crash then leaves there is for CleanTmp.
 func (t *Tree) RemoveFolder(name string) error {
 	if err := t.removeFolder(name); err != nil {
 		return fmt.Errorf("remove folder %s: %w", name, err)

@@ -3,6 +3,7 @@ package maildir
 import (
 	"go/parser"
 	"go/token"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -108,7 +109,7 @@ func content(t testing.TB, tree *Tree, e Entry) string {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	octets, err := os.ReadFile(f.Name())
+	octets, err := io.ReadAll(f)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -79,8 +79,8 @@ func (t *Tree) StatMessage(e Entry) (fs.FileInfo, error) {
 	return info, nil
 }
 
-// RemoveMessage unlinks a message, found again by its key if it was renamed within its folder. The removal is not fsynced: a power
-// cut may bring the message back.
+// RemoveMessage unlinks a message, found again by its key if it was renamed within its folder. The removal is not
+// fsynced: a power cut may bring the message back.
 func (t *Tree) RemoveMessage(e Entry) error {
 	err := t.direct(e, func(d *dir, base string) error { return d.remove(base) })
 	if err != nil {
@@ -89,9 +89,9 @@ func (t *Tree) RemoveMessage(e Entry) error {
 	return nil
 }
 
-// ChangeFlags adds and removes flags by renaming the message, and takes it out of new/ if that changes anything. Flags that are
-// both added and removed are removed. Two changes at once are both kept. A change within cur/ is not fsynced: after a power cut the message
-// has the old flags or the new.
+// ChangeFlags adds and removes flags by renaming the message, and takes it out of new/ if that changes anything.
+// Flags that are both added and removed are removed. Two changes at once are both kept. A change within cur/ is not
+// fsynced: after a power cut the message has the old flags or the new.
 func (t *Tree) ChangeFlags(folder string, key Key, add, remove Flags) (Entry, error) {
 	e, err := t.reflag(folder, key, func(old Entry) Entry {
 		changed := old
@@ -130,8 +130,9 @@ func (t *Tree) reflag(folder string, key Key, change func(Entry) Entry) (Entry, 
 	return result, err
 }
 
-// Move moves a message to another folder of the tree, keeping its key, its flags, and whether it is new. When it returns nil the
-// message is durable in its new place. The error matches [fs.ErrExist] when the folder has a message of that key already.
+// Move moves a message to another folder of the tree, keeping its key, its flags, and whether it is new. When it
+// returns nil the message is durable in its new place. The error matches [fs.ErrExist] when the folder has a message
+// of that key already.
 func (t *Tree) Move(folder string, key Key, to string) (Entry, error) {
 	var result Entry
 	err := t.located(Entry{Folder: folder, Key: key}, func(p place) error {
@@ -153,8 +154,8 @@ func (t *Tree) Move(folder string, key Key, to string) (Entry, error) {
 	return result, nil
 }
 
-// Copy gives a folder of the tree, which may be the same one, a second message of the same content and flags with a key of its own:
-// a hard link where possible. When it returns nil the copy is durable as the original is.
+// Copy gives a folder of the tree, which may be the same one, a second message of the same content and flags with a
+// key of its own: a hard link where possible. When it returns nil the copy is durable as the original is.
 func (t *Tree) Copy(folder string, key Key, to string) (Entry, error) {
 	var result Entry
 	err := t.located(Entry{Folder: folder, Key: key}, func(p place) (err error) {
@@ -232,7 +233,8 @@ func (t *Tree) copyContent(from *dir, p place, to string) (Entry, error) {
 	return e, nil
 }
 
-// rename makes p into to. A rename to another directory is fsynced there, so that no power cut can lose the message between the two.
+// rename makes p into to. A rename to another directory is fsynced there, so that no power cut can lose the message
+// between the two.
 func (t *Tree) rename(p place, to Entry) error {
 	from, err := t.acquire(p.Folder, p.sub())
 	if err != nil {
@@ -266,8 +268,8 @@ func (t *Tree) rename(p place, to Entry) error {
 	return nil
 }
 
-// direct runs fn on the name that e has by itself, and if nothing is there, on the one the message is found under. This saves a
-// system call or two for every message of a large folder.
+// direct runs fn on the name that e has by itself, and if nothing is there, on the one the message is found under.
+// This saves a system call or two for every message of a large folder.
 func (t *Tree) direct(e Entry, fn func(d *dir, base string) error) error {
 	if !e.Key.valid() {
 		return fmt.Errorf("%q: %w", e.Key, errBadKey)
@@ -290,8 +292,8 @@ func (t *Tree) direct(e Entry, fn func(d *dir, base string) error) error {
 	})
 }
 
-// located finds a message and runs fn, again when the message was renamed under it: then its old name is gone, or the name it
-// should get is taken because someone else made the same change.
+// located finds a message and runs fn, again when the message was renamed under it: then its old name is gone, or the
+// name it should get is taken because someone else made the same change.
 func (t *Tree) located(e Entry, fn func(p place) error) error {
 	var err error
 	for range maxTries {
@@ -307,8 +309,8 @@ func (t *Tree) located(e Entry, fn func(p place) error) error {
 	return err
 }
 
-// locate finds a message in its folder, wherever it is now. Reading a directory can miss a file that is renamed meanwhile, so
-// "not there" is believed only of a directory at rest.
+// locate finds a message in its folder, wherever it is now. Reading a directory can miss a file that is renamed
+// meanwhile, so "not there" is believed only of a directory at rest.
 func (t *Tree) locate(e Entry) (place, error) {
 	if !e.Key.valid() {
 		return place{}, fmt.Errorf("%q: %w", e.Key, errBadKey)

@@ -20,9 +20,9 @@ const StaleTmpAge = 36 * time.Hour
 // Scan calls fn for each message of a folder: first those in new/, then those in cur/, in the order of the directory. Memory
 // does not grow with the folder. An error of fn ends the scan and is returned as it is.
 //
-// A message taken from new/ to cur/ during the scan is seen at least once, perhaps twice. One whose flags change during the scan can be
-// missed, as readdir does not promise to show a name that moves: whoever must know them all compares [Tree.Stamp] from before and
-// after. Files that vanish are no error.
+// A message taken from new/ to cur/ during the scan is seen at least once, perhaps twice. One whose flags change
+// during the scan can be missed, as readdir does not promise to show a name that moves: whoever must know them all
+// compares [Tree.Stamp] from before and after. Files that vanish are no error.
 func (t *Tree) Scan(folder string, fn func(Entry) error) error {
 	for _, sub := range []string{subNew, subCur} {
 		d, err := t.acquire(folder, sub)
@@ -86,12 +86,13 @@ func (d *dir) entries(fn func(fs.DirEntry) error) error {
 	}
 }
 
-// Stamp holds when the two directories of a folder last changed: nanoseconds since 1970, 0 for a new/ that is missing. Equal
-// stamps mean equal listings, unless a change fell within the file system's clock tick (up to 10 ms) of the stamp's own time.
+// Stamp holds when the two directories of a folder last changed: nanoseconds since 1970, 0 for a new/ that is
+// missing. Equal stamps mean equal listings, unless a change fell within the file system's clock tick (up to 10 ms)
+// of the stamp's own time.
 type Stamp struct{ New, Cur int64 }
 
-// Stamp reads a folder's times: two or three stats, whatever the folder's size. The error matches [fs.ErrNotExist] when there is no such
-// folder.
+// Stamp reads a folder's times: two or three stats, whatever the folder's size. The error matches [fs.ErrNotExist]
+// when there is no such folder.
 func (t *Tree) Stamp(folder string) (Stamp, error) {
 	stamp, err := t.stamp(folder)
 	if err != nil {
@@ -139,9 +140,9 @@ func dirTime(path string) (int64, error) {
 	return st.Mtim.Nano(), nil
 }
 
-// CleanTmp removes from the tmp/ of every folder the files that were neither written nor renamed for age before now, usually
-// [StaleTmpAge], and what a killed [Tree.RemoveFolder] left. It goes on after an error and returns them all, with the number of files
-// and folders removed.
+// CleanTmp removes from the tmp/ of every folder the files that were neither written nor renamed for age before now,
+// usually [StaleTmpAge], and what a killed [Tree.RemoveFolder] left. It goes on after an error and returns them all,
+// with the number of files and folders removed.
 func (t *Tree) CleanTmp(now time.Time, age time.Duration) (removed int, err error) {
 	folders, err := t.Folders()
 	if err != nil {

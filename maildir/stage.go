@@ -20,8 +20,8 @@ const (
 	maxEmptyReads = 100
 )
 
-// Staged is a message in tmp/, on its way to a folder. The order is Write, Seal, Commit; Abort at any point. It must end with
-// a successful Commit or with Abort, which give its descriptors back. Not safe for concurrent use.
+// Staged is a message in tmp/, on its way to a folder. The order is Write, Seal, Commit; Abort at any point. It must
+// end with a successful Commit or with Abort, which give its descriptors back. Not safe for concurrent use.
 type Staged struct {
 	tree  *Tree
 	tmp   *dir
@@ -299,15 +299,15 @@ func (s *Staged) ModTime() time.Time { return s.modTime }
 // Key returns the key that the message has after Commit. It is final after Seal.
 func (s *Staged) Key() Key { return sized(s.name, s.Octets(), s.WireOctets()) }
 
-// Commit delivers the message: it is renamed into new/ of the INBOX, and new/ is fsynced. Only when Commit returns nil is it
-// delivered, and then it survives a crash. When it returns an error, nothing of the message can be seen in the folder; it may
-// still be staged, so Abort must follow (or, where a folder was missing, another CommitTo).
+// Commit delivers the message: it is renamed into new/ of the INBOX, and new/ is fsynced. Only when Commit returns
+// nil is it delivered, and then it survives a crash. When it returns an error, nothing of the message can be seen in
+// the folder; it may still be staged, so Abort must follow (or, where a folder was missing, another CommitTo).
 func (s *Staged) Commit() (Entry, error) {
 	return s.commit(Entry{Folder: Inbox, New: true})
 }
 
-// CommitTo is Commit into any folder, which must exist. With flags the message goes to cur/, because only there can it have any; else
-// to new/.
+// CommitTo is Commit into any folder, which must exist. With flags the message goes to cur/, because only there can
+// it have any; else to new/.
 func (s *Staged) CommitTo(folder string, flags Flags) (Entry, error) {
 	return s.commit(Entry{Folder: folder, Flags: ParseFlags(string(flags)), New: flags == ""})
 }

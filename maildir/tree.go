@@ -58,8 +58,9 @@ func Open(path string) (*Tree, error) {
 	return t, nil
 }
 
-// Create opens the tree at path and makes what is missing of it: the directories above, tmp, new, and cur, each with mode 0700.
-// When it returns nil, the directories survive a crash. It may be called again, also after a crash half way.
+// Create opens the tree at path and makes what is missing of it: the directories above, tmp, new, and cur, each with
+// mode 0700. When it returns nil, the directories survive a crash. It may be called again, also after a crash half
+// way.
 func Create(path string) (*Tree, error) {
 	t, err := newTree(path)
 	if err != nil {
@@ -248,7 +249,8 @@ func (t *Tree) openFolder(folder string) (*dir, error) {
 	return d, err
 }
 
-// acquireMade is acquire for writing: a tmp or new that is missing from a folder is made, as some programs take empty ones away.
+// acquireMade is acquire for writing: a tmp or new that is missing from a folder is made, as some programs take empty
+// ones away.
 func (t *Tree) acquireMade(folder, sub string) (*dir, error) {
 	d, err := t.acquire(folder, sub)
 	if sub == subCur || !errors.Is(err, fs.ErrNotExist) {

@@ -2,6 +2,7 @@ package maildir
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -20,11 +21,14 @@ func TestCreate(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			if tree, err := Create(path); err != nil {
+			tree, err := Create(path)
+			if err != nil {
 				t.Error(err)
-			} else {
-				deliver(t, tree, "x")
-				closeTree(t, tree)
+				return
+			}
+			defer closeTree(t, tree)
+			if err := deliverOne(tree, []byte("x")); err != nil {
+				t.Error(err)
 			}
 		})
 	}
@@ -257,5 +261,46 @@ func TestIrregularMessages(t *testing.T) {
 		if _, err := tree.ChangeFlags(Inbox, bad.Key, Flagged, ""); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s flagged: %v", bad.Key, err)
 		}
+	}
+}
+
+// TestManyFolders uses more directories than a tree keeps open, from several goroutines.
+func TestManyFolders(t *testing.T) {
+	t.Parallel()
+	tree := testTree(t)
+	const folders = 3 * maxOpenDirs
+	for i := range folders {
+		if err := tree.CreateFolder(fmt.Sprintf("F%d", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for i := range folders {
+				s, err := tree.stageCopy(strings.NewReader("x"))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				e, err := s.CommitTo(fmt.Sprintf("F%d", i), Seen)
+				if err == nil {
+					_, err = tree.ChangeFlags(e.Folder, e.Key, Flagged, Seen)
+				}
+				if err == nil {
+					_, err = tree.Move(e.Folder, e.Key, Inbox)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if got := scan(t, tree, Inbox); len(got) != 4*folders {
+		t.Errorf("%d messages", len(got))
+	}
+	if len(tree.dirs) > maxOpenDirs {
+		t.Errorf("%d directories are open", len(tree.dirs))
 	}
 }

@@ -23,8 +23,8 @@ var (
 	errFolderIsInbox = errors.New("INBOX can be neither made, renamed nor removed")
 )
 
-// ValidFolder reports why name cannot be given to a new folder, or nil. It is stricter than what is read from disk: no control
-// characters, and no other spelling of INBOX, which IMAP could not reach (RFC 3501 §5.1).
+// ValidFolder reports why name cannot be given to a new folder, or nil. It is stricter than what is read from disk:
+// no control characters, and no other spelling of INBOX, which IMAP could not reach (RFC 3501 §5.1).
 func ValidFolder(name string) error {
 	if name == Inbox {
 		return nil
@@ -74,9 +74,9 @@ func EncodeFolder(name string) (string, error) {
 
 // DecodeFolder returns the folder whose directory is called dir; the reverse of [EncodeFolder].
 //
-// QUIRK: mutt, Dovecot with its UTF-8 option, and people with mkdir make directories that are not modified UTF-7 (".Entwürfe",
-// ".R&D"). Such a directory is the folder of that very name, so that no mail is hidden; should both spellings exist,
-// the encoded one is meant.
+// QUIRK: mutt, Dovecot with its UTF-8 option, and people with mkdir make directories that are not modified UTF-7
+// (".Entwürfe", ".R&D"). Such a directory is the folder of that very name, so that no mail is hidden; should both
+// spellings exist, the encoded one is meant.
 func DecodeFolder(dir string) (string, error) {
 	if dir == "." {
 		return Inbox, nil
@@ -112,8 +112,8 @@ func folderDirs(name string) ([]string, error) {
 	return []string{dir}, nil
 }
 
-// encodeUTF7 writes valid UTF-8 in modified UTF-7. RFC 3501 §5.1.3: printable ASCII stands for itself, "&" is "&-", all else is
-// UTF-16BE in base64 with a comma for the slash and no padding, between "&" and "-".
+// encodeUTF7 writes valid UTF-8 in modified UTF-7. RFC 3501 §5.1.3: printable ASCII stands for itself, "&" is "&-",
+// all else is UTF-16BE in base64 with a comma for the slash and no padding, between "&" and "-".
 func encodeUTF7(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); {
