@@ -76,7 +76,7 @@ func normalise(password string) (string, error) {
 		return "", fmt.Errorf("%w: it is empty: choose one of %d characters or more", ErrPassword, MinPasswordLength)
 	}
 	p, err := precis.OpaqueString.String(password)
-	if err != nil {
+	if err != nil || !utf8.ValidString(password) {
 		return "", fmt.Errorf("%w: it holds characters that cannot be typed reliably", ErrPassword)
 	}
 	return p, nil

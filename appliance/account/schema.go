@@ -75,7 +75,10 @@ func step(ctx context.Context, db *sql.DB, n int, statements string) error {
 	var version int
 	err = tx.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version)
 	if err == nil && version == n {
-		_, err = tx.ExecContext(ctx, fmt.Sprintf("%s\nPRAGMA user_version = %d", statements, n+1))
+		_, err = tx.ExecContext(ctx, statements)
+		if err == nil {
+			_, err = tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", n+1))
+		}
 	}
 	if err != nil {
 		return errors.Join(err, rollback(tx))
