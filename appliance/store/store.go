@@ -1,0 +1,106 @@
+package store
+
+import (
+	"fmt"
+	"time"
+
+	"maild/index"
+	"maild/index/header"
+	"maild/maildir"
+)
+
+// Store is the mailboxes and the index over them. Safe for concurrent use.
+type Store struct {
+	*Mailboxes
+	index *index.Index
+}
+
+// New joins mailboxes and the index that was opened over them.
+func New(m *Mailboxes, x *index.Index) *Store { return &Store{Mailboxes: m, index: x} }
+
+// Draft is a message on its way into one account's INBOX. It ends with Commit or
+// Abort. Not safe for concurrent use.
+type Draft struct {
+	store   *Store
+	account string
+	tree    *sharedTree
+	staged  *maildir.Staged
+}
+
+// Stage begins a message for account, whose tree is made if it has none.
+func (s *Store) Stage(account string) (*Draft, error) {
+	t, err := s.take(account, true)
+	if err != nil {
+		return nil, err
+	}
+	staged, err := t.Stage()
+	if err != nil {
+		s.giveBack(account, t)
+		return nil, fmt.Errorf("stage for %s: %w", account, err)
+	}
+	return &Draft{store: s, account: account, tree: t, staged: staged}, nil
+}
+
+// Account is whom the draft is for.
+func (d *Draft) Account() string { return d.account }
+
+// Write adds to the message, with LF line ends.
+func (d *Draft) Write(p []byte) (int, error) { return d.staged.Write(p) }
+
+// Seal makes the content durable. No more can be written.
+func (d *Draft) Seal() error {
+	if err := d.staged.Seal(); err != nil {
+		return fmt.Errorf("write for %s: %w", d.account, err)
+	}
+	return nil
+}
+
+// Link stages the same sealed message for another account, by a hard link where
+// the file system allows.
+func (d *Draft) Link(account string) (*Draft, error) {
+	t, err := d.store.take(account, true)
+	if err != nil {
+		return nil, err
+	}
+	staged, err := d.staged.Link(t.Tree)
+	if err != nil {
+		d.store.giveBack(account, t)
+		return nil, fmt.Errorf("link for %s: %w", account, err)
+	}
+	return &Draft{store: d.store, account: account, tree: t, staged: staged}, nil
+}
+
+// Commit delivers the message into the INBOX. When it returns nil the message is
+// durable under its name, and the index has been told; block is its header, as
+// message.Intake has kept it. On an error it is as if it had never come.
+func (d *Draft) Commit(block []byte) (key string, err error) {
+	defer d.end()
+	octets, arrived := d.staged.Octets(), d.staged.ModTime()
+	e, err := d.staged.Commit()
+	if err != nil {
+		d.staged.Abort()
+		return "", fmt.Errorf("deliver to %s: %w", d.account, err)
+	}
+	d.store.index.Record(index.Message{
+		Account: d.account, Folder: e.Folder, Key: string(e.Key), Flags: string(e.Flags), New: e.New,
+		Octets: octets, Arrived: arrived.Truncate(time.Microsecond), Header: header.Parse(block),
+	})
+	return string(e.Key), nil
+}
+
+// Abort takes the draft away. It does nothing after Commit.
+func (d *Draft) Abort() error {
+	if d.tree == nil {
+		return nil
+	}
+	defer d.end()
+	return d.staged.Abort()
+}
+
+// end gives the tree back, once.
+func (d *Draft) end() {
+	if d.tree != nil {
+		d.store.giveBack(d.account, d.tree)
+		d.tree = nil
+	}
+}
