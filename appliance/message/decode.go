@@ -72,9 +72,6 @@ func Decode(dst io.Writer, src Source, dots bool, max, drain int64) (octets int6
 			_, refused = dst.Write(data[:n])
 		}
 		src.Consume(used)
-		if refused != nil && !dots {
-			return d.octets, refused
-		}
 	}
 	return d.octets, refused
 }

@@ -1,0 +1,133 @@
+package smtpd
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/emersion/go-smtp"
+
+	"maild/appliance/mail"
+)
+
+// toReply turns an error into what go-smtp sends, by the one mapping there is
+// (mail.StatusOf). go-smtp does not unwrap errors, and makes a permanent 554 with
+// the text of any that is not its own type: so it never sees one.
+func toReply(err error) error {
+	if err == nil {
+		return nil
+	}
+	return statusReply(mail.StatusOf(err))
+}
+
+func statusReply(s mail.Status) *smtp.SMTPError {
+	return &smtp.SMTPError{Code: s.Code, EnhancedCode: smtp.EnhancedCode(s.Enhanced), Message: s.Text}
+}
+
+// say queues one of our own replies.
+func (c *conn) say(code int, enhanced, text string) {
+	c.out = append(c.out, fmt.Sprintf("%d %s %s\r\n", code, enhanced, text)...)
+}
+
+// reject answers a command that makes no sense here; too many of them end the
+// connection.
+func (c *conn) reject(code int, enhanced, text string) {
+	c.verb = ""
+	c.mode = modeCommand
+	c.junk++
+	if c.junk >= maxJunkCommands {
+		c.say(421, "4.7.0", "too many errors, closing connection")
+		c.closing = true
+		return
+	}
+	c.say(code, enhanced, text)
+}
+
+func (c *conn) rejectWith(err error) {
+	s := mail.StatusOf(err)
+	c.reject(s.Code, s.Enhanced.String(), s.Text)
+}
+
+// Write takes go-smtp's replies, puts them into our words, and keeps them until
+// there is nothing more to read: pipelined commands are answered in one segment
+// (RFC 2920 §3.2).
+func (c *conn) Write(p []byte) (int, error) {
+	c.replyPart = append(c.replyPart, p...)
+	for {
+		line, rest, found := bytes.Cut(c.replyPart, []byte("\r\n"))
+		if !found {
+			return len(p), nil
+		}
+		c.replyLine(string(line))
+		c.replyPart = append(c.replyPart[:0], rest...)
+	}
+}
+
+// replyLine handles one line of a reply of go-smtp's. What it learns from it is
+// that go-smtp now waits for a message, or for a line of a SASL exchange.
+func (c *conn) replyLine(line string) {
+	if len(line) < 4 {
+		return
+	}
+	code, more := line[:3], line[3] == '-'
+	switch {
+	case c.verb == "" && code == "220":
+		line = "220 " + c.cfg.Hostname + " " + c.kind.greeting() + " maild"
+	case code == "250" && (c.verb == "EHLO" || c.verb == "LHLO"):
+		if more {
+			return
+		}
+		c.out = append(c.out, c.capabilities()...)
+		return
+	case code == "250" && c.verb == "HELO":
+		line = "250 " + c.cfg.Hostname
+	case code == "250" && c.verb == "MAIL":
+		line = "250 2.1.0 sender ok"
+	case code == "250" && c.verb == "RCPT":
+		line = "250 2.1.5 recipient ok"
+	case code == "354":
+		c.mode = modeBody
+		line = "354 end with <CR><LF>.<CR><LF>"
+	case code == "334":
+		c.mode = modeAuth
+	case code == "235":
+		line = "235 2.7.0 authenticated"
+	case c.verb == "QUIT" && code == "221":
+		line = "221 2.0.0 " + c.cfg.Hostname + " closing connection"
+	case strings.HasPrefix(line, "454 4.7.0 Invalid base64"):
+		line = "501 5.5.2 invalid base64" // RFC 4954 §4
+	}
+	c.out = append(c.out, line...)
+	c.out = append(c.out, "\r\n"...)
+}
+
+// capabilities is the reply to EHLO: what is really done here, and now.
+func (c *conn) capabilities() string {
+	lines := []string{c.cfg.Hostname, "PIPELINING", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "CHUNKING"}
+	if n := c.cfg.MaxMessageOctets; n > 0 {
+		lines = append(lines, "SIZE "+strconv.FormatInt(n, 10))
+	} else {
+		lines = append(lines, "SIZE")
+	}
+	if c.canStartTLS() {
+		lines = append(lines, "STARTTLS")
+	}
+	if c.offersAuth() && c.sess.user == nil {
+		lines = append(lines, "AUTH PLAIN LOGIN")
+	}
+	var b strings.Builder
+	for i, l := range lines {
+		sep := "-"
+		if i == len(lines)-1 {
+			sep = " "
+		}
+		b.WriteString("250" + sep + l + "\r\n")
+	}
+	return b.String()
+}
+
+// errCut is a transaction that ended without its message: the client went away,
+// or sent RSET between two chunks.
+var errCut = errors.New("message cut short by the client")
