@@ -14,7 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -80,7 +79,7 @@ func Start(ctx context.Context, cfg config.Config, ls Listeners, log *slog.Logge
 
 // open takes the data directory and opens what is in it.
 func (a *Appliance) open(ctx context.Context) (err error) {
-	if err := os.MkdirAll(a.cfg.DataDir, 0o750); err != nil {
+	if err := process.MakeDir(a.cfg.DataDir, 0o750); err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
 	a.lock, err = process.TakeLock(a.cfg.LockFile())
