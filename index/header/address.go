@@ -75,11 +75,14 @@ type addressParser struct {
 	lastSemicolon int
 	noQuote       bool // no closing quote is left
 	noParen       bool // no closing parenthesis is left
+	noBracket     bool // no closing square bracket is left
+	noAngle       bool // no closing angle bracket is left
 
 	text    strings.Builder // the mailbox so far, outside of angle brackets and comments
 	comment string
 	angle   string
 	bracket bool // an angle address was met
+	named   int  // length of text then
 	group   string
 	members int // mailboxes since the group began
 
@@ -105,7 +108,9 @@ func (p *addressParser) step() {
 	case ':':
 		p.colon()
 	case '[':
-		p.literal(strings.IndexByte(p.s[p.at:], ']') + 1)
+		p.domainLiteral()
+	case '>':
+		p.at++ // one too many
 	case '=':
 		p.encodedWord()
 	default:
@@ -124,9 +129,19 @@ func (p *addressParser) encodedWord() {
 	p.literal(1)
 }
 
+// domainLiteral takes `[192.0.2.1]` whole: an IPv6 one contains colons.
+func (p *addressParser) domainLiteral() {
+	n := 1
+	if !p.noBracket {
+		n = strings.IndexByte(p.s[p.at:], ']') + 1
+		p.noBracket = n == 0
+	}
+	p.literal(n)
+}
+
 // plainLength is the length of the text before the next character with a meaning, at least 1.
 func plainLength(s string) int {
-	if i := strings.IndexAny(s[1:], "\"(<,;:[="); i >= 0 {
+	if i := strings.IndexAny(s[1:], "\"(<>,;:[="); i >= 0 {
 		return i + 1
 	}
 	return len(s)
@@ -152,7 +167,7 @@ func (p *addressParser) quoted() {
 	}
 	if strings.HasPrefix(p.s[p.at+n:], "@") && strings.TrimSpace(p.text.String()) == "" {
 		end := n + addrLength(p.s[p.at+n:])
-		p.angle, p.bracket = p.s[p.at:p.at+end], true
+		p.angle, p.bracket, p.named = p.s[p.at:p.at+end], true, p.text.Len()
 		p.at += end
 		return
 	}
@@ -228,17 +243,30 @@ func commentLength(s string) int {
 // angleAddress takes `<…>`. Where the bracket is not closed, it ends at the next separator.
 func (p *addressParser) angleAddress() {
 	inside := p.s[p.at+1:]
-	n := closingAngle(inside)
+	n := -1
+	if !p.noAngle {
+		n = closingAngle(inside)
+	}
 	rest := n + 1
 	if n < 0 {
+		p.noAngle = true
 		n = addrLength(strings.TrimLeft(inside, " \t")) + len(inside) - len(strings.TrimLeft(inside, " \t"))
 		rest = n
 	}
-	if addr := inside[:n]; !p.bracket || strings.TrimSpace(p.angle) == "" {
-		p.angle = addr
+	if p.bracket {
+		p.splitMailbox()
 	}
-	p.bracket = true
+	p.angle, p.bracket, p.named = strings.TrimLeft(inside[:n], "< \t"), true, p.text.Len()
 	p.at += 1 + rest
+}
+
+// splitMailbox ends a mailbox that another follows without a comma: what was written after its address is the name of the next.
+func (p *addressParser) splitMailbox() {
+	name, next := p.text.String()[:p.named], p.text.String()[p.named:]
+	p.text.Reset()
+	p.text.WriteString(name)
+	p.endMailbox()
+	p.text.WriteString(next)
 }
 
 // closingAngle is the offset of the ">" that closes the address, outside of quotes if that is possible.
@@ -278,20 +306,26 @@ func (p *addressParser) endGroup() {
 // endMailbox makes an Address of what was gathered.
 func (p *addressParser) endMailbox() {
 	text := strings.TrimSpace(p.text.String())
-	a := Address{}
+	var a Address
 	if p.bracket {
-		a.Addr = p.d.decode(cleanAddr(p.angle))
-		a.Name = p.d.decode(text)
+		a = Address{Name: p.d.decode(text), Addr: p.d.decode(cleanAddr(p.angle))}
 	} else {
-		name, addr := splitBare(text)
-		a.Name, a.Addr = p.d.decode(name), p.d.decode(addr)
+		name, addrs := splitBare(text)
+		a.Name = p.d.decode(name)
+		for i, addr := range addrs {
+			if addr = p.d.decode(addr); i < len(addrs)-1 {
+				p.add(Address{Addr: addr})
+			} else {
+				a.Addr = addr
+			}
+		}
 	}
 	if a.Name == "" && p.comment != "" {
 		a.Name = p.d.decode(p.comment)
 	}
 	p.add(a)
 	p.text.Reset()
-	p.comment, p.angle, p.bracket = "", "", false
+	p.comment, p.angle, p.bracket, p.named = "", "", false, 0
 }
 
 func (p *addressParser) add(a Address) {
@@ -303,12 +337,10 @@ func (p *addressParser) add(a Address) {
 
 // cleanAddr removes white space round dots and "@", comments, and a source route (RFC 5321 §4.1.2: `@a,@b:user@c`).
 func cleanAddr(s string) string {
-	if i := strings.IndexByte(s, '('); i >= 0 && !strings.Contains(s, `"`) {
-		if n := commentLength(s[i:]); n > 0 {
-			s = s[:i] + s[i+n:]
-		}
+	if !strings.Contains(s, `"`) {
+		s = withoutComments(s)
 	}
-	s = tighten(strings.TrimSpace(s))
+	s = tighten(strings.TrimSpace(s), true)
 	if strings.HasPrefix(s, "@") {
 		if _, after, ok := strings.Cut(s, ":"); ok {
 			s = after
@@ -317,46 +349,42 @@ func cleanAddr(s string) string {
 	return s
 }
 
-// tighten removes white space next to "@" and "." (RFC 5322 §4.4 allowed it once).
-func tighten(s string) string {
+// tighten removes white space next to "@" and "." (RFC 5322 §4.4 allowed it once). Outside of brackets a dot may end
+// the initial of a name, so there it must stand behind an "@".
+func tighten(s string, bracketed bool) string {
 	if !strings.ContainsAny(s, " \t") || strings.Contains(s, `"`) {
 		return s
 	}
-	words := strings.Fields(s)
 	var b strings.Builder
-	for i, w := range words {
-		if i > 0 && !strings.HasPrefix(w, "@") && !strings.HasPrefix(w, ".") && !endsJoined(words[i-1]) {
+	last, domain := "", false // the word before, and whether an "@" stood since the last space
+	for i, w := range strings.Fields(s) {
+		joined := w[0] == '@' || w[0] == '.' || strings.HasSuffix(last, "@") || (strings.HasSuffix(last, ".") && (bracketed || domain))
+		if i > 0 && !joined {
 			b.WriteByte(' ')
+			domain = false
 		}
 		b.WriteString(w)
+		last, domain = w, domain || strings.Contains(w, "@")
 	}
 	return b.String()
 }
 
-func endsJoined(word string) bool {
-	return strings.HasSuffix(word, "@") || (strings.HasSuffix(word, ".") && strings.Contains(word, "@"))
-}
-
-// splitBare takes a mailbox without angle brackets apart: an address, an address among words, or words only.
-func splitBare(text string) (name, addr string) {
-	if !strings.Contains(text, "@") || strings.Contains(text, "=?") && !strings.Contains(strings.ReplaceAll(text, "=?", ""), "@") {
-		return text, ""
+// splitBare takes a mailbox without angle brackets apart: addresses only, an address among words, or words only.
+func splitBare(text string) (name string, addrs []string) {
+	if !strings.Contains(text, "@") {
+		return text, nil
 	}
-	tight := tighten(text)
-	words := strings.Fields(tight)
-	at := -1
-	for i, w := range words {
+	words := strings.Fields(tighten(text, false))
+	var rest []string
+	for _, w := range words {
 		if j := strings.IndexByte(w, '@'); j > 0 && j < len(w)-1 {
-			if at >= 0 {
-				return text, ""
-			}
-			at = i
+			addrs = append(addrs, w)
+		} else {
+			rest = append(rest, w)
 		}
 	}
-	if at < 0 {
-		return text, ""
+	if len(addrs) == 0 || (len(addrs) > 1 && len(rest) > 0) {
+		return text, nil
 	}
-	addr = words[at]
-	words = append(words[:at:at], words[at+1:]...)
-	return strings.Join(words, " "), addr
+	return strings.Join(rest, " "), addrs
 }

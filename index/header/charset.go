@@ -22,6 +22,9 @@ func ToUTF8(charset string, b []byte) string {
 }
 
 func toUTF8(charset, s string) string {
+	if isUTF7(charset) {
+		return decodeUTF7(s)
+	}
 	enc := lookupCharset(charset)
 	if enc == nil {
 		return guessUTF8(s)

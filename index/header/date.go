@@ -61,12 +61,14 @@ type dateParts struct {
 
 func (p *dateParts) take(tok string) {
 	switch {
-	case strings.Contains(tok, ":") && tok[0] != '+' && tok[0] != '-':
+	case !p.hasClock && strings.Contains(tok, ":") && tok[0] != '+' && tok[0] != '-':
 		p.takeClock(tok)
 	case strings.Count(tok, "-") == 2 || strings.Count(tok, "/") == 2:
 		p.takeJoined(tok)
 	case p.hasClock && (tok[0] == '+' || tok[0] == '-'):
 		p.takeOffset(tok)
+	case p.hasClock && p.hasYear && len(tok) == 4 && tok[0] >= '0' && tok[0] <= '9':
+		p.takeOffset("+" + tok) // QUIRK: zones without a sign, in spam of 2002
 	case tok[0] >= '0' && tok[0] <= '9':
 		p.takeNumber(tok)
 	case monthNumber(tok) > 0 && p.month == 0:
@@ -82,14 +84,11 @@ func (p *dateParts) takeClock(tok string) {
 		p.takeJoined(date)
 		tok = clock
 	}
-	if p.hasClock {
-		return
-	}
-	if i := strings.IndexAny(tok, "+-Zz"); i > 0 {
+	if i := strings.IndexAny(tok, "+-Zz"); i >= 0 {
 		tok, p.zoned = tok[:i], p.zoned || p.clockZone(tok[i:])
 	}
 	f := strings.SplitN(tok, ":", 4)
-	if len(f) > 3 {
+	if len(f) < 2 || len(f) > 3 {
 		return
 	}
 	h, ok1 := number(f[0], 23)

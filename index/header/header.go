@@ -66,6 +66,8 @@ func (h *Header) set(d decoder, k field, value string) {
 	case fieldMessageID:
 		if ids := d.messageIDs(value); len(ids) > 0 {
 			h.MessageID = ids[0]
+		} else {
+			h.MessageID = strings.Join(strings.Fields(strings.Trim(d.decode(value), "<>")), "")
 		}
 	case fieldInReplyTo:
 		h.InReplyTo = d.messageIDs(value)

@@ -68,10 +68,24 @@ func (w *wordScanner) at(start int) (encodedWord, bool) {
 
 // appendOctets decodes the text of the word.
 func (w encodedWord) appendOctets(dst []byte) []byte {
-	if w.base64 {
+	switch {
+	case !w.base64:
+		return appendQ(dst, w.text)
+	case looksBase64(w.text):
 		return appendBase64(dst, w.text)
 	}
-	return appendQ(dst, w.text)
+	return append(dst, w.text...)
+}
+
+// looksBase64 reports whether most of s belongs to the alphabet. A damaged word is decoded, prose with a wrong label is kept.
+func looksBase64(s string) bool {
+	foreign := 0
+	for i := range len(s) {
+		if base64Value(s[i]) < 0 && !strings.ContainsRune("= \t", rune(s[i])) {
+			foreign++
+		}
+	}
+	return foreign*5 <= len(s)
 }
 
 // appendQ decodes RFC 2047 §4.2. An equals sign that no two hexadecimal digits follow stands for itself.
