@@ -93,7 +93,7 @@ func openGeneration(ctx context.Context, path string, readOnly bool) (*generatio
 		return nil, err
 	}
 	g.read.SetMaxIdleConns(4)
-	if g.write, err = sql.Open("sqlite", dsn(path, "mode=rw", "_pragma=journal_mode(WAL)", "_pragma=cache_size(-16000)")); err != nil {
+	if g.write, err = sql.Open("sqlite", dsn(path, "mode=rw", "_pragma=journal_mode(WAL)", "_pragma=cache_size(-16000)", "_pragma=wal_autocheckpoint(4000)")); err != nil {
 		return nil, err
 	}
 	g.write.SetMaxOpenConns(1)
