@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"maild/index/header"
 )
 
 // HeaderTerm asks for messages with a header field Name that contains Value, case folded. An empty Value asks that the field is there.
@@ -51,7 +53,7 @@ func (q *Query) compile() *where {
 	w.text("subject", q.Subject)
 	w.places(q)
 	if q.MessageID != "" {
-		w.add("m.message_id = ?", strings.Trim(sanitize(q.MessageID), "<> "))
+		w.add("m.message_id = ?", bareID(q.MessageID))
 	}
 	if !q.Since.IsZero() {
 		us := q.Since.UnixMicro()
@@ -80,6 +82,14 @@ func (q *Query) compile() *where {
 		w.add("m.new = ?", *q.New)
 	}
 	return w
+}
+
+// bareID writes an id as the column has it.
+func bareID(id string) string {
+	if ids := header.MessageIDs("<" + strings.Trim(id, "<> ") + ">"); len(ids) > 0 {
+		return ids[0]
+	}
+	return sanitize(id)
 }
 
 // text adds the terms for one column: to the FTS expression what has tokens, as LIKE what has none.

@@ -1,0 +1,314 @@
+package index
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// logBuffer is a log that a test can read.
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func broken(t *testing.T, path string) []string {
+	t.Helper()
+	list, err := filepath.Glob(path + ".broken-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// overwrite writes into the file that stands at path, as a program would that knows nothing of SQLite.
+func overwrite(path string, offset int64, data []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(data, offset)
+	return errors.Join(err, f.Close())
+}
+
+func halve(path string) error {
+	fi, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	return os.Truncate(path, fi.Size()/2)
+}
+
+func sqliteFile(path string, statements string) error {
+	db, err := sql.Open("sqlite", dsn(path, "mode=rwc"))
+	if err != nil {
+		return err
+	}
+	_, err = db.Exec(statements)
+	return errors.Join(err, db.Close())
+}
+
+var noise = bytes.Repeat([]byte("nonsense"), 8192)
+
+// TestSetAside opens what is no usable index.
+func TestSetAside(t *testing.T) {
+	t.Parallel()
+	fresh := func(path string) error {
+		ix, err := Open(context.Background(), Options{Path: path})
+		if err != nil {
+			return err
+		}
+		return ix.Close()
+	}
+	after := func(f func(path string) error) func(string) error {
+		return func(path string) error {
+			if err := fresh(path); err != nil {
+				return err
+			}
+			return f(path)
+		}
+	}
+	for name, spoil := range map[string]func(path string) error{
+		"empty":       func(path string) error { return os.WriteFile(path, nil, 0o600) },
+		"short":       func(path string) error { return os.WriteFile(path, []byte("SQLite"), 0o600) },
+		"not SQLite":  func(path string) error { return os.WriteFile(path, noise, 0o600) },
+		"another's":   func(path string) error { return sqliteFile(path, "CREATE TABLE x (y)") },
+		"a directory": func(path string) error { return os.Mkdir(path, 0o700) },
+		"newer": after(func(path string) error {
+			return sqliteFile(path, fmt.Sprintf("PRAGMA user_version = %d", schemaVersion+1))
+		}),
+		"truncated":     after(func(path string) error { return os.Truncate(path, 3000) }),
+		"cut to a page": after(func(path string) error { return os.Truncate(path, 4096) }),
+		"corrupt":       after(func(path string) error { return overwrite(path, 0, noise[:4096]) }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "index.db")
+			if err := spoil(path); err != nil {
+				t.Fatal(err)
+			}
+			src := newMapSource()
+			src.put(inbox, File{Key: "1"}, letter("1@x", "bob@x", "one"))
+			var log logBuffer
+			ix := openTest(t, Options{Path: path, Source: src, Log: slog.New(slog.NewTextHandler(&log, nil))})
+			reconcile(t, ix, ReconcileOptions{})
+			if got := keysOf(t, ix, Query{Subject: []string{"one"}}); len(got) != 1 {
+				t.Errorf("found %q", got)
+			}
+			if len(broken(t, path)) == 0 {
+				t.Error("nothing was set aside")
+			}
+			if !strings.Contains(log.String(), "set aside") {
+				t.Errorf("log: %s", log.String())
+			}
+		})
+	}
+}
+
+// TestUpgrade opens a file of every older version: it keeps its rows and gets the tables of a new one.
+func TestUpgrade(t *testing.T) {
+	t.Parallel()
+	tables := func(path string) (list []string) {
+		db, err := sql.Open("sqlite", dsn(path, "mode=ro"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		rows, err := db.Query(`SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY sql`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var s string
+			if err := rows.Scan(&s); err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, s)
+		}
+		return list
+	}
+	for version := 1; version <= schemaVersion; version++ {
+		path := filepath.Join(t.TempDir(), "index.db")
+		db, err := sql.Open("sqlite", dsn(path, "mode=rwc"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := migrate(t.Context(), db, 0, version); err != nil {
+			t.Fatalf("to version %d: %v", version, err)
+		}
+		if _, err := db.Exec(`INSERT INTO folder (account, domain, name) VALUES ('ann@example.org', 'example.org', 'INBOX')`); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		ix := openTest(t, Options{Path: path})
+		s, err := ix.Status(t.Context())
+		if err != nil || s.SchemaVersion != schemaVersion || s.Folders != 1 {
+			t.Errorf("from version %d: %+v, %v", version, s, err)
+		}
+		if list := broken(t, path); len(list) > 0 {
+			t.Errorf("from version %d: set aside %q", version, list)
+		}
+		other := openTest(t, Options{})
+		if got, want := tables(path), tables(other.opt.Path); !slices.Equal(got, want) {
+			t.Errorf("from version %d: tables\n%q\nwant\n%q", version, got, want)
+		}
+	}
+}
+
+// TestFileLostWhileRunning takes the file away in every way, under load. What is recorded before, meanwhile and after is found.
+func TestFileLostWhileRunning(t *testing.T) {
+	t.Parallel()
+	for name, harm := range map[string]func(path string) error{
+		"removed":     os.Remove,
+		"log removed": func(path string) error { return os.Remove(path + "-wal") },
+		"all removed": func(path string) error {
+			return errors.Join(os.Remove(path), os.Remove(path+"-wal"), os.Remove(path+"-shm"))
+		},
+		"renamed": func(path string) error { return os.Rename(path, path+".elsewhere") },
+		"replaced by garbage": func(path string) error {
+			return errors.Join(os.WriteFile(path+".new", noise, 0o600), os.Rename(path+".new", path))
+		},
+		"replaced by an empty index": func(path string) error {
+			ix, err := Open(context.Background(), Options{Path: path + ".new"})
+			if err != nil {
+				return err
+			}
+			return errors.Join(ix.Close(), os.Rename(path+".new", path))
+		},
+		"truncated":             func(path string) error { return os.Truncate(path, 0) },
+		"halved":                halve,
+		"overwritten":           func(path string) error { return overwrite(path, 0, noise) },
+		"overwritten, and grew": func(path string) error { return os.WriteFile(path, bytes.Repeat(noise, 20), 0o600) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			src := newMapSource()
+			path := filepath.Join(t.TempDir(), "index.db")
+			ix := openTest(t, Options{Path: path, Source: src, Log: slog.New(slog.DiscardHandler)})
+			runTest(t, ix)
+			n := 0
+			record := func(count int) {
+				for range count {
+					n++
+					key := fmt.Sprint(n)
+					ix.Record(src.put(inbox, File{Key: key}, letter(key+"@x", "bob@x", "number "+key)))
+				}
+			}
+			record(500)
+			flush(t, ix)
+			record(100)
+			if err := harm(path); err != nil {
+				t.Fatal(err)
+			}
+			record(500)
+			waitFor(t, ix, func() bool { return count(ix) == int64(n) })
+			record(10)
+			waitFor(t, ix, func() bool { return count(ix) == int64(n) })
+			if got := keysOf(t, ix, Query{Subject: []string{"number"}}); len(got) != n {
+				t.Errorf("found %d of %d by word", len(got), n)
+			}
+			// What stands at Path is what another process finds.
+			other, err := Open(t.Context(), Options{Path: path, ReadOnly: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer other.Close()
+			if c := count(other); c != int64(n) {
+				t.Errorf("another process finds %d of %d", c, n)
+			}
+		})
+	}
+}
+
+func count(ix *Index) int64 {
+	s, err := ix.Status(context.Background())
+	if err != nil {
+		return -1
+	}
+	return s.Messages
+}
+
+// waitFor waits until Run has brought about a state, a minute at most.
+func waitFor(t *testing.T, ix *Index, state func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for !state() {
+		if !sleep(ctx, 5*time.Millisecond) {
+			t.Fatalf("gave up waiting; there are %d messages", count(ix))
+		}
+	}
+}
+
+// TestDamageInsideFound: pages are damaged that opening does not look at.
+func TestDamageInsideFound(t *testing.T) {
+	t.Parallel()
+	src := benchSource(2000)
+	path := filepath.Join(t.TempDir(), "index.db")
+	ix := openTest(t, Options{Path: path, Source: src, Log: slog.New(slog.DiscardHandler)})
+	reconcile(t, ix, ReconcileOptions{})
+	if err := ix.Close(); err != nil {
+		t.Fatal(err)
+	}
+	fi, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := int64(2 * 4096); at < fi.Size(); at += 4096 {
+		if err := overwrite(path, at, noise[:4096]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ix = openTest(t, Options{Path: path, Source: src, Log: slog.New(slog.DiscardHandler)})
+	err = ix.Search(t.Context(), Query{}, func(Message) error { return nil })
+	if !errors.Is(err, ErrDamaged) {
+		t.Errorf("search: %v, want ErrDamaged", err)
+	}
+	reconcile(t, ix, ReconcileOptions{Force: true})
+	if c := count(ix); c != 2000 {
+		t.Errorf("%d messages after a reconcile", c)
+	}
+}
+
+func TestReadOnly(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "index.db")
+	if _, err := Open(t.Context(), Options{Path: path, ReadOnly: true}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a missing file: %v", err)
+	}
+	if err := os.WriteFile(path, noise, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), Options{Path: path, ReadOnly: true}); err == nil {
+		t.Error("garbage was opened")
+	}
+	if list := broken(t, path); len(list) > 0 {
+		t.Errorf("set aside %q", list)
+	}
+}
