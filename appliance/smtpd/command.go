@@ -2,7 +2,6 @@ package smtpd
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"net/netip"
 	"strconv"
@@ -49,7 +48,21 @@ func (c *conn) command(line []byte) {
 		return
 	}
 	c.verb = verb
-	c.dispatch(verb, strings.TrimRight(arg, " "))
+	arg = strings.TrimRight(arg, " ")
+	if c.chunked && endsMessage(verb) {
+		c.aborted = arg + " " // never empty
+		return
+	}
+	c.dispatch(verb, arg)
+}
+
+// endsMessage reports the commands that give up a message between two chunks.
+func endsMessage(verb string) bool {
+	switch verb {
+	case "RSET", "QUIT", "EHLO", "HELO", "LHLO":
+		return true
+	}
+	return false
 }
 
 // verbIsEarly reports a command before EHLO that needs it. After STARTTLS the
@@ -218,7 +231,7 @@ func (c *conn) rcptCommand(arg string) {
 		c.reject(555, "5.5.4", "parameter not recognised")
 	case !c.inTransaction():
 		c.reject(503, "5.5.1", "send MAIL first")
-	case c.sess.receiving():
+	case c.chunked:
 		c.reject(503, "5.5.1", "the message has begun: no more recipients")
 	case !to.IsASCII() && !c.pending.utf8:
 		c.reject(553, "5.6.7", "a non-ASCII address needs SMTPUTF8 in MAIL")
@@ -238,7 +251,7 @@ func (c *conn) dataCommand(arg string) {
 		c.reject(501, "5.5.4", "DATA takes no argument")
 	case !c.inTransaction():
 		c.reject(503, "5.5.1", "send MAIL first")
-	case c.sess.receiving():
+	case c.chunked:
 		c.reject(503, "5.5.1", "the message came by BDAT so far, and ends so")
 	case !c.sess.hasRecipients():
 		c.reject(554, "5.5.1", "no valid recipients")
@@ -248,7 +261,8 @@ func (c *conn) dataCommand(arg string) {
 }
 
 // bdatCommand: RFC 3030 §2. The chunk follows the command even where the
-// command is refused.
+// command is refused. go-smtp is told of a message by DATA: its own BDAT hands
+// the chunks to another goroutine, which a closing connection makes panic.
 func (c *conn) bdatCommand(arg string) {
 	size, last, _ := strings.Cut(arg, " ")
 	n, err := strconv.ParseUint(size, 10, 63)
@@ -258,10 +272,10 @@ func (c *conn) bdatCommand(arg string) {
 		c.closing = true
 		return
 	}
-	switch octets := int64(n); {
-	case octets > math.MaxUint32:
-		c.say(552, "5.3.4", "chunk too large, closing connection")
-		c.closing = true
+	octets := int64(n)
+	switch {
+	case c.chunked:
+		c.chunkLeft, c.lastChunk = octets, last != ""
 	case !c.inTransaction():
 		c.skipChunk(octets)
 		c.reject(503, "5.5.1", "send MAIL first")
@@ -269,10 +283,8 @@ func (c *conn) bdatCommand(arg string) {
 		c.skipChunk(octets)
 		c.reject(554, "5.5.1", "no valid recipients")
 	default:
-		if octets > 0 {
-			c.chunkLeft, c.mode = octets, modeChunk
-		}
-		c.pass(fmt.Sprintf("BDAT %d %s", octets, last))
+		c.chunked, c.chunkLeft, c.lastChunk = true, octets, last != ""
+		c.pass("DATA")
 	}
 }
 
@@ -295,7 +307,7 @@ func (c *conn) authCommand(arg string) {
 }
 
 // inTransaction reports whether MAIL was accepted and the message has not ended.
-func (c *conn) inTransaction() bool { return c.sess != nil && c.sess.current() != nil }
+func (c *conn) inTransaction() bool { return c.sess != nil && c.sess.tx != nil }
 
 // offersAuth reports whether EHLO lists AUTH.
 func (c *conn) offersAuth() bool { return c.kind.isSubmission() && c.tls != nil }

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"maild/appliance/message"
 )
 
 // Limits on what a client may make us hold or wait for.
@@ -41,7 +39,7 @@ const (
 	modeCommand mode = iota
 	modeAuth         // a line of a SASL exchange
 	modeBody         // the message after DATA
-	modeChunk        // the octets announced by BDAT
+	modeChunk        // octets announced by BDAT
 )
 
 // conn is the one place where go-smtp is kept from the network. It is the
@@ -50,7 +48,7 @@ const (
 //   - hands on only commands it has parsed itself, in a form that go-smtp
 //     cannot misread, and answers all others (command.go);
 //   - keeps the message from go-smtp: the session reads it from here, and
-//     go-smtp is given an empty one (receiveBody);
+//     go-smtp is given an empty one (receive.go);
 //   - turns replies into ours and sends them together (reply.go);
 //   - has a deadline for each read and each write, and once either fails
 //     the connection is dead for good;
@@ -74,7 +72,11 @@ type conn struct {
 	mode      mode
 	in        buffer
 	give      []byte // what go-smtp reads next
-	chunkLeft int64  // octets of a BDAT chunk not yet read
+	chunked   bool   // a message comes by BDAT
+	chunkLeft int64  // octets of its present chunk not yet read
+	lastChunk bool   // which is the last
+	aborted   string // the command that ended it before, "" if none
+	mute      bool   // go-smtp's replies are not for the client
 
 	replyPart []byte // of a reply line of go-smtp's
 	out       []byte // replies not yet sent
@@ -95,8 +97,7 @@ type conn struct {
 	waiting  bool // for a command, outside a transaction
 }
 
-// Read gives go-smtp its next octets: a command, the end of a message, or a
-// part of a BDAT chunk.
+// Read gives go-smtp its next octets: a command, or the end of a message.
 func (c *conn) Read(p []byte) (int, error) {
 	for {
 		if len(c.give) > 0 {
@@ -111,67 +112,16 @@ func (c *conn) Read(p []byte) (int, error) {
 		if c.dead {
 			return 0, io.EOF
 		}
-		switch c.mode {
-		case modeChunk:
-			return c.readChunk(p)
-		case modeBody: // the session left some of it, or all
+		if c.mode == modeBody { // the session has not received it
 			c.receiveBody(io.Discard)
-		default:
-			if line, ok := c.readLine(); ok {
-				c.command(line)
-			}
+			continue
 		}
-	}
-}
-
-// receiveBody decodes the message after DATA into dst. See message.Decode; an
-// error that leaves the end of the message unfound ends the connection.
-func (c *conn) receiveBody(dst io.Writer) (octets int64, err error) {
-	c.in.grow(bodyBufferOctets)
-	octets, err = message.Decode(dst, c, true, c.cfg.MaxMessageOctets, maxDrainOctets)
-	c.in.shrink()
-	var lost *message.SourceError
-	if errors.As(err, &lost) {
-		if lost.Err == message.ErrTooBig {
-			c.say(421, "4.3.2", "message far too large, closing connection")
+		c.mute = false
+		if c.aborted != "" {
+			c.repeatAborted()
+		} else if line, ok := c.readLine(); ok {
+			c.command(line)
 		}
-		c.flush()
-		c.dead = true
-		return octets, err
-	}
-	c.mode = modeCommand
-	c.give = []byte(".\r\n") // go-smtp's message ends here
-	return octets, err
-}
-
-// readChunk gives go-smtp octets of a BDAT chunk. A chunk cut short is an error,
-// not an end: go-smtp takes io.EOF for the end of the chunk.
-func (c *conn) readChunk(p []byte) (int, error) {
-	data, err := c.Fill()
-	if err != nil {
-		c.dead = true
-		return 0, io.ErrUnexpectedEOF
-	}
-	n := copy(p[:min(int64(len(p)), c.chunkLeft)], data)
-	c.Consume(n)
-	c.chunkLeft -= int64(n)
-	if c.chunkLeft == 0 {
-		c.mode = modeCommand
-	}
-	return n, nil
-}
-
-// skipChunk reads and drops a BDAT chunk that is refused.
-func (c *conn) skipChunk(n int64) {
-	for n > 0 {
-		data, err := c.Fill()
-		if err != nil {
-			c.dead = true
-			return
-		}
-		m := min(int64(len(data)), n)
-		c.Consume(int(m))
-		n -= m
 	}
 }
 

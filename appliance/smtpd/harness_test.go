@@ -34,7 +34,7 @@ const (
 // bench is a server with real databases and Maildirs. Its accounts are
 // ann@example.org, bob@example.org and, with an alias, both@example.org.
 type bench struct {
-	t        *testing.T
+	t        testing.TB
 	srv      *Server
 	mail     *store.Mailboxes
 	accounts *account.Directory
@@ -43,7 +43,7 @@ type bench struct {
 }
 
 // newBench starts a server; change may adjust its configuration.
-func newBench(t *testing.T, change func(*Config)) *bench {
+func newBench(t testing.TB, change func(*Config)) *bench {
 	t.Helper()
 	dir, ctx := t.TempDir(), context.Background()
 	accounts, err := account.Open(ctx, account.Options{Path: filepath.Join(dir, "accounts.db"), Hostname: testHost, Separator: "+"})
@@ -107,7 +107,7 @@ func (b *bench) listen(kind Kind, dir string) {
 	})
 }
 
-func testTLS(t *testing.T) *tls.Config {
+func testTLS(t testing.TB) *tls.Config {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)
@@ -154,7 +154,7 @@ func (b *bench) leftInTmp() int {
 
 // client is a raw connection.
 type client struct {
-	t *testing.T
+	t testing.TB
 	net.Conn
 	r *bufio.Reader
 }

@@ -2,7 +2,6 @@ package smtpd
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -73,6 +72,8 @@ func (c *conn) replyLine(line string) {
 	}
 	code, more := line[:3], line[3] == '-'
 	switch {
+	case c.mute:
+		return
 	case c.verb == "" && code == "220":
 		line = "220 " + c.cfg.Hostname + " " + c.kind.greeting() + " maild"
 	case code == "250" && (c.verb == "EHLO" || c.verb == "LHLO"):
@@ -87,6 +88,8 @@ func (c *conn) replyLine(line string) {
 		line = "250 2.1.0 sender ok"
 	case code == "250" && c.verb == "RCPT":
 		line = "250 2.1.5 recipient ok"
+	case code == "354" && c.chunked:
+		return
 	case code == "354":
 		c.mode = modeBody
 		line = "354 end with <CR><LF>.<CR><LF>"
@@ -127,7 +130,3 @@ func (c *conn) capabilities() string {
 	}
 	return b.String()
 }
-
-// errCut is a transaction that ended without its message: the client went away,
-// or sent RSET between two chunks.
-var errCut = errors.New("message cut short by the client")

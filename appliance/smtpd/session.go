@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/emersion/go-smtp"
@@ -25,18 +24,14 @@ type session struct {
 	ctx  context.Context
 	user *account.Account // who has authenticated; nil: nobody
 
-	// A BDAT message is received by a goroutine of go-smtp's own, while RSET
-	// may end the transaction.
-	mu sync.Mutex
-	tx *transaction
+	tx *transaction // nil outside of one
 }
 
 // transaction is what lies between MAIL and the end of the message.
 type transaction struct {
-	msg       delivery.Message
-	keys      []string // go-smtp's names of the recipients
-	started   time.Time
-	receiving bool
+	msg     delivery.Message
+	keys    []string // go-smtp's names of the recipients
+	started time.Time
 }
 
 var (
@@ -44,22 +39,7 @@ var (
 	_ smtp.AuthSession = (*session)(nil)
 )
 
-func (s *session) current() *transaction {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.tx
-}
-
-func (s *session) receiving() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.tx != nil && s.tx.receiving
-}
-
-func (s *session) hasRecipients() bool {
-	tx := s.current()
-	return tx != nil && len(tx.keys) > 0
-}
+func (s *session) hasRecipients() bool { return s.tx != nil && len(s.tx.keys) > 0 }
 
 // userName is who has authenticated, for the log.
 func (s *session) userName() string {
@@ -77,13 +57,10 @@ func (s *session) Mail(string, *smtp.MailOptions) error {
 		return toReply(err)
 	}
 	now := time.Now()
-	tx := &transaction{started: now, msg: delivery.Message{
+	s.tx = &transaction{started: now, msg: delivery.Message{
 		ID: newID(), Time: now, Origin: s.c.origin(m.utf8),
 		Envelope: mail.Envelope{From: m.from, SizeOctets: m.sizeOctets, EightBit: m.eightBit, UTF8: m.utf8},
 	}}
-	s.mu.Lock()
-	s.tx = tx
-	s.mu.Unlock()
 	return nil
 }
 
@@ -108,15 +85,13 @@ func (s *session) maySend(m mailCommand) error {
 
 // Rcpt adds a recipient, whom delivery knows.
 func (s *session) Rcpt(key string, _ *smtp.RcptOptions) error {
-	tx, to := s.current(), s.c.recipient.to
+	tx, to := s.tx, s.c.recipient.to
 	r, err := s.recipient(tx, to)
 	if err != nil {
 		s.c.log.Info("rejected", "command", "RCPT", "id", tx.msg.ID, "from", tx.msg.Envelope.From.Path(), "to", to.Path(),
 			"status", mail.StatusOf(err).String(), "err", causeOf(err))
 		return toReply(err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	tx.msg.Recipients = append(tx.msg.Recipients, r)
 	tx.msg.Envelope.To = append(tx.msg.Envelope.To, to)
 	tx.keys = append(tx.keys, key)
@@ -134,8 +109,8 @@ func (s *session) recipient(tx *transaction, to mail.ForwardPath) (delivery.Reci
 
 // Data receives a message for which one reply is given: of several outcomes the
 // one that makes the client try again, else the first failure.
-func (s *session) Data(r io.Reader) error {
-	results, id := s.receive(r)
+func (s *session) Data(io.Reader) error {
+	results, id := s.receive()
 	for _, temporary := range []bool{true, false} {
 		for _, res := range results {
 			if !res.Status.IsSuccess() && res.Status.IsTemporary() == temporary {
@@ -143,17 +118,14 @@ func (s *session) Data(r io.Reader) error {
 			}
 		}
 	}
-	if len(results) == 0 {
-		return toReply(errCut)
-	}
 	return accepted(id)
 }
 
 // LMTPData receives a message for which each recipient has a reply (RFC 2033
 // §4.2).
-func (s *session) LMTPData(r io.Reader, status smtp.StatusCollector) error {
-	tx := s.current()
-	results, id := s.receive(r)
+func (s *session) LMTPData(_ io.Reader, status smtp.StatusCollector) error {
+	tx := s.tx
+	results, id := s.receive()
 	for i, res := range results {
 		if res.Status.IsSuccess() {
 			status.SetStatus(tx.keys[i], accepted(id))
@@ -161,32 +133,20 @@ func (s *session) LMTPData(r io.Reader, status smtp.StatusCollector) error {
 			status.SetStatus(tx.keys[i], statusReply(res.Status))
 		}
 	}
-	return toReply(errCut) // for recipients without a result: none, unless it was cut
+	// go-smtp gives this to recipients without a status: there is none.
+	return toReply(errors.New("no result"))
 }
 
 func accepted(id string) *smtp.SMTPError {
 	return &smtp.SMTPError{Code: 250, EnhancedCode: smtp.EnhancedCode{2, 0, 0}, Message: "accepted as " + id}
 }
 
-// receive hands the message to delivery and logs what became of it. r is
-// go-smtp's: the chunks of BDAT, or after DATA an empty message.
-func (s *session) receive(r io.Reader) ([]mail.Result, string) {
-	s.mu.Lock()
+// receive hands the message to delivery and logs what became of it.
+func (s *session) receive() ([]mail.Result, string) {
 	tx := s.tx
-	if tx != nil {
-		tx.receiving = true
-	}
-	s.mu.Unlock()
-	if tx == nil {
-		return nil, ""
-	}
 	var octets int64
 	results := s.c.cfg.Delivery.Deliver(s.ctx, tx.msg, func(dst io.Writer) (err error) {
-		if chunks, ok := r.(*io.PipeReader); ok {
-			octets, err = message.Decode(dst, &chunkSource{r: chunks}, false, s.c.cfg.MaxMessageOctets, maxDrainOctets)
-		} else {
-			octets, err = s.c.receiveBody(dst)
-		}
+		octets, err = s.c.receive(dst)
 		return err
 	})
 	for _, res := range results {
@@ -212,11 +172,7 @@ func (s *session) logResult(tx *transaction, res mail.Result, octets int64) {
 }
 
 // Reset ends the transaction.
-func (s *session) Reset() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.tx = nil
-}
+func (s *session) Reset() { s.tx = nil }
 
 // Logout does nothing: a session holds nothing but memory.
 func (s *session) Logout() error { return nil }
@@ -254,26 +210,3 @@ func (c *conn) origin(utf8 bool) message.Origin {
 	}
 	return o
 }
-
-// chunkSource is a message.Source over the chunks of BDAT.
-type chunkSource struct {
-	r  io.Reader
-	in buffer
-}
-
-func (s *chunkSource) Fill() ([]byte, error) {
-	if s.in.fresh() {
-		return s.in.look(), nil
-	}
-	if s.in.b == nil {
-		s.in.b = make([]byte, bodyBufferOctets)
-	}
-	n, err := s.r.Read(s.in.space())
-	s.in.added(n)
-	if n > 0 {
-		err = nil
-	}
-	return s.in.look(), err
-}
-
-func (s *chunkSource) Consume(n int) { s.in.consume(n) }
