@@ -167,7 +167,7 @@ func (p *addressParser) quoted() {
 	}
 	if strings.HasPrefix(p.s[p.at+n:], "@") && strings.TrimSpace(p.text.String()) == "" {
 		end := n + addrLength(p.s[p.at+n:])
-		p.angle, p.bracket, p.named = p.s[p.at:p.at+end], true, p.text.Len()
+		p.angle, p.bracket, p.named = strings.TrimRight(p.s[p.at:p.at+end], ":"), true, p.text.Len()
 		p.at += end
 		return
 	}
@@ -320,10 +320,14 @@ func (p *addressParser) endMailbox() {
 			}
 		}
 	}
+	commentOnly, members := a == (Address{}), p.members
 	if a.Name == "" && p.comment != "" {
 		a.Name = p.d.decode(p.comment)
 	}
 	p.add(a)
+	if commentOnly {
+		p.members = members // a comment is no member of a group
+	}
 	p.text.Reset()
 	p.comment, p.angle, p.bracket, p.named = "", "", false, 0
 }
@@ -338,7 +342,8 @@ func (p *addressParser) add(a Address) {
 // cleanAddr removes white space round dots and "@", comments, and a source route (RFC 5321 §4.1.2: `@a,@b:user@c`).
 func cleanAddr(s string) string {
 	if !strings.Contains(s, `"`) {
-		s = withoutComments(s)
+		text, open := withoutComments(s)
+		s = text + open
 	}
 	s = tighten(strings.TrimSpace(s), true)
 	if strings.HasPrefix(s, "@") {

@@ -41,6 +41,10 @@ func TestAddresses(t *testing.T) {
 		{"\"never closed <a@b>", list{{"never closed", "a@b"}}},
 		{"(never closed a@b", list{{"(never closed", "a@b"}}},
 		{"a@b <c@d>", list{{"a@b", "c@d"}}},
+		{`"a@b"@c: <d@e>`, list{{"", `"a@b"@c`}, {"", "d@e"}}},
+		{"Nobody :(that I know);", list{{"that I know", ""}, {"Nobody", ""}}},
+		{"nobody:; (none was given)", list{{"nobody", ""}, {"none was given", ""}}},
+		{"<C:`a(b.txt@c>", list{{"", "C:`a(b.txt@c"}}},
 		{"<>", nil},
 		{",,;,", nil},
 	} {

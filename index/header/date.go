@@ -14,7 +14,8 @@ const maxDateTokens = 16
 // when no day, month and year can be made out. A zone that is missing or unknown counts as UTC (RFC 5322 §4.3: -0000).
 func Date(raw string) (time.Time, bool) {
 	var p dateParts
-	for i, tok := range strings.FieldsFunc(withoutComments(raw), isDateSeparator) {
+	text, _ := withoutComments(raw)
+	for i, tok := range strings.FieldsFunc(text, isDateSeparator) {
 		if i == maxDateTokens {
 			break
 		}
@@ -27,21 +28,21 @@ func isDateSeparator(r rune) bool {
 	return r <= ' ' || r == ','
 }
 
-// withoutComments puts a space in place of each comment; one that is not closed ends the date.
-func withoutComments(s string) string {
+// withoutComments puts a space in place of each comment; open is what begins with a parenthesis that is not closed.
+func withoutComments(s string) (text, open string) {
 	if !strings.Contains(s, "(") {
-		return s
+		return s, ""
 	}
 	var b strings.Builder
 	for {
 		before, _, ok := strings.Cut(s, "(")
 		b.WriteString(before)
 		if !ok {
-			return b.String()
+			return b.String(), ""
 		}
 		n := commentLength(s[len(before):])
 		if n == 0 {
-			return b.String()
+			return b.String(), s[len(before):]
 		}
 		b.WriteByte(' ')
 		s = s[len(before)+n:]
