@@ -1,0 +1,246 @@
+package admin
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// commandLine is a command line that was understood.
+type commandLine struct {
+	path []*cli.Command // the commands named, outermost first
+	args []string       // the whole line in the order urfave/cli needs
+	help bool           // help is asked for, about the last of path
+}
+
+// command is the innermost command named, nil if none is.
+func (l commandLine) command() *cli.Command {
+	if len(l.path) == 0 {
+		return nil
+	}
+	return l.path[len(l.path)-1]
+}
+
+// arranger reads a command line from left to right.
+//
+// QUIRK: urfave/cli v2 takes flags only before the first argument, and global ones only before the first command; it hands later ones
+// to the command as arguments, or ignores them. So each is moved here to the command that knows it, and what nobody knows is an error.
+type arranger struct {
+	app       *cli.App
+	path      []*cli.Command
+	flags     [][]string // those of the app, then of each command in path
+	arguments []string
+	given     map[string]bool
+	help      bool
+}
+
+func arrange(app *cli.App, args []string) (commandLine, error) {
+	a := &arranger{app: app, flags: make([][]string, 1), given: map[string]bool{}}
+	for len(args) > 0 {
+		arg := args[0]
+		var err error
+		switch {
+		case arg == "--":
+			a.arguments = append(a.arguments, args[1:]...)
+			args = nil
+			continue
+		case len(arg) > 1 && arg[0] == '-':
+			args, err = a.flag(args)
+		default:
+			err = a.word(arg)
+			args = args[1:]
+		}
+		if err != nil {
+			return commandLine{}, err
+		}
+	}
+	line := commandLine{path: a.path, help: a.help, args: slices.Clone(a.flags[0])}
+	for i, cmd := range a.path {
+		line.args = append(append(line.args, cmd.Name), a.flags[i+1]...)
+	}
+	line.args = append(append(line.args, "--"), a.arguments...)
+	return line, nil
+}
+
+// word takes what is no flag: the name of a command where one can be, else an argument.
+func (a *arranger) word(word string) error {
+	below := a.app.Commands
+	if n := len(a.path); n > 0 {
+		below = a.path[n-1].Subcommands
+	}
+	if len(below) == 0 {
+		a.arguments = append(a.arguments, word)
+		return nil
+	}
+	if word == "help" {
+		a.help = true
+		return nil
+	}
+	names := make([]string, len(below))
+	for i, cmd := range below {
+		if cmd.HasName(word) {
+			a.path = append(a.path, cmd)
+			a.flags = append(a.flags, nil)
+			return nil
+		}
+		names[i] = cmd.Name
+	}
+	if len(a.path) == 0 && suggest(word, names) == "" {
+		return usagef("there is no command %q: the commands are %s; \"mailctl help\" explains them", word, strings.Join(names, ", "))
+	}
+	if len(a.path) == 0 {
+		return usagef("there is no command %q: did you mean %q?", word, suggest(word, names))
+	}
+	name := a.name()
+	if s := suggest(word, names); s != "" {
+		return usagef("there is no command \"%s %s\": did you mean \"%s %s\"?", name, word, name, s)
+	}
+	return usagef("there is no command \"%s %s\": after %s comes %s", name, word, name, strings.Join(names, ", "))
+}
+
+// name is the command read so far, as it is typed.
+func (a *arranger) name() string {
+	name := a.app.Name
+	for _, cmd := range a.path {
+		name += " " + cmd.Name
+	}
+	return name
+}
+
+// flag takes the flag at the front, with its value, and gives the rest.
+func (a *arranger) flag(args []string) ([]string, error) {
+	arg, rest := args[0], args[1:]
+	name, value, hasValue := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(arg, "-"), "-"), "=")
+	if name == "help" || name == "h" {
+		a.help = true
+		return rest, nil
+	}
+	if name == "version" && len(a.path) == 0 {
+		return rest, a.word("version")
+	}
+	level, f := a.find(name)
+	if f == nil {
+		return nil, a.unknownFlag(arg, name)
+	}
+	canonical := f.Names()[0]
+	token := "--" + canonical
+	if !takesValue(f) {
+		if hasValue {
+			token += "=" + value
+		}
+		a.flags[level] = append(a.flags[level], token)
+		return rest, nil
+	}
+	if !hasValue {
+		if len(rest) == 0 {
+			return nil, usagef("%s needs a value", arg)
+		}
+		value, rest = rest[0], rest[1:]
+		if a.isFlag(value) {
+			return nil, usagef("%s needs a value, and %s is a flag: write %s=%s if it is meant", arg, value, arg, value)
+		}
+	}
+	if a.given[canonical] && !isRepeatable(f) {
+		return nil, usagef("--%s is given twice", canonical)
+	}
+	a.given[canonical] = true
+	a.flags[level] = append(a.flags[level], token+"="+value)
+	return rest, nil
+}
+
+// find looks for a flag at the innermost command first.
+func (a *arranger) find(name string) (level int, f cli.Flag) {
+	for level := len(a.path); level >= 0; level-- {
+		for _, f := range a.flagsAt(level) {
+			if slices.Contains(f.Names(), name) {
+				return level, f
+			}
+		}
+	}
+	return 0, nil
+}
+
+func (a *arranger) flagsAt(level int) []cli.Flag {
+	if level == 0 {
+		return a.app.Flags
+	}
+	return a.path[level-1].Flags
+}
+
+// isFlag reports whether a word is exactly one of the flags known here.
+func (a *arranger) isFlag(word string) bool {
+	name, ok := strings.CutPrefix(word, "--")
+	if !ok {
+		return false
+	}
+	_, f := a.find(name)
+	return f != nil
+}
+
+func (a *arranger) unknownFlag(arg, name string) error {
+	var names []string
+	for level := range len(a.path) + 1 {
+		for _, f := range a.flagsAt(level) {
+			names = append(names, f.Names()[0])
+		}
+	}
+	arg, _, _ = strings.Cut(arg, "=")
+	if s := suggest(name, names); s != "" {
+		return usagef("%s has no flag %s: did you mean --%s?", a.name(), arg, s)
+	}
+	hint := "see \"" + a.name() + " --help\""
+	if cmd := (commandLine{path: a.path}).command(); cmd != nil && len(cmd.Subcommands) == 0 && cmd.ArgsUsage != "" {
+		hint += ", or write -- before an argument that begins with a dash"
+	}
+	return usagef("%s has no flag %s: %s", a.name(), arg, hint)
+}
+
+func takesValue(f cli.Flag) bool {
+	d, ok := f.(cli.DocGenerationFlag)
+	return ok && d.TakesValue()
+}
+
+func isRepeatable(f cli.Flag) bool {
+	d, ok := f.(cli.DocGenerationSliceFlag)
+	return ok && d.IsSliceFlag()
+}
+
+// suggest gives the known word nearest to a misspelt one, "" if none is near.
+func suggest(word string, known []string) string {
+	best, nearest := "", 3
+	for _, k := range known {
+		if d := distance(word, k); d < nearest && d < len(k) {
+			best, nearest = k, d
+		}
+	}
+	return best
+}
+
+// distance is how many letters must be put in, left out, replaced or swapped with their neighbour to make b of a.
+func distance(a, b string) int {
+	x, y := []rune(a), []rune(b)
+	d := make([][]int, len(x)+1)
+	for i := range d {
+		d[i] = make([]int, len(y)+1)
+		for j := range d[i] {
+			switch {
+			case i == 0:
+				d[i][j] = j
+				continue
+			case j == 0:
+				d[i][j] = i
+				continue
+			}
+			cost := 1
+			if x[i-1] == y[j-1] {
+				cost = 0
+			}
+			d[i][j] = min(d[i-1][j]+1, d[i][j-1]+1, d[i-1][j-1]+cost)
+			if i > 1 && j > 1 && x[i-1] == y[j-2] && x[i-2] == y[j-1] {
+				d[i][j] = min(d[i][j], d[i-2][j-2]+1)
+			}
+		}
+	}
+	return d[len(x)][len(y)]
+}

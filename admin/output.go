@@ -1,0 +1,268 @@
+package admin
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// layoutRows is how many rows are looked at to find the widths of a table's columns; the rows after them follow suit, so that memory does not
+// grow with the table.
+const layoutRows = 256
+
+// minCells is how far a column that gives way is shortened.
+const minCells = 8
+
+// form is how data is written.
+type form int
+
+const (
+	formTabs form = iota
+	formTable
+	formJSON
+)
+
+// column is one column of a table.
+type column struct {
+	name    string
+	right   bool // numbers
+	shrinks bool // gives way when the terminal is narrow
+}
+
+// list writes rows one after another, in the form asked for. After the last one comes end.
+type list struct {
+	out     *bufio.Writer
+	form    form
+	columns []column
+	width   int        // of the terminal
+	waiting [][]string // rows before the layout is known
+	widths  []int      // nil until then
+	count   int
+}
+
+func (c *call) list(columns ...column) *list {
+	return &list{out: c.out, form: c.form(), columns: columns, width: c.world.width}
+}
+
+// add writes one row: its cells in the order of the columns, and what it is in JSON.
+func (l *list) add(row []string, object any) error {
+	l.count++
+	switch l.form {
+	case formJSON:
+		before := ",\n"
+		if l.count == 1 {
+			before = "[\n"
+		}
+		if _, err := l.out.WriteString(before); err != nil {
+			return err
+		}
+		return writeJSON(l.out, object)
+	case formTabs:
+		for i := range row {
+			row[i] = safeLine(row[i])
+		}
+		_, err := l.out.WriteString(strings.Join(row, "\t") + "\n")
+		return err
+	}
+	for i := range row {
+		row[i] = safeLine(row[i])
+	}
+	if l.widths != nil {
+		return l.row(row)
+	}
+	if l.waiting = append(l.waiting, row); len(l.waiting) < layoutRows {
+		return nil
+	}
+	return l.layout()
+}
+
+// end writes what is still to be written.
+func (l *list) end() error {
+	switch {
+	case l.form == formJSON && l.count == 0:
+		_, err := l.out.WriteString("[]\n")
+		return err
+	case l.form == formJSON:
+		_, err := l.out.WriteString("\n]\n")
+		return err
+	case l.form == formTable && l.widths == nil && l.count > 0:
+		return l.layout()
+	}
+	return nil
+}
+
+// layout finds the widths of the columns and writes the heading and the rows that waited.
+func (l *list) layout() error {
+	heading := make([]string, len(l.columns))
+	for i, c := range l.columns {
+		heading[i] = strings.ToUpper(c.name)
+	}
+	l.widths = make([]int, len(l.columns))
+	for _, row := range append(l.waiting, heading) {
+		for i, cell := range row {
+			l.widths[i] = max(l.widths[i], cells(cell))
+		}
+	}
+	l.shrink()
+	if err := l.row(heading); err != nil {
+		return err
+	}
+	for _, row := range l.waiting {
+		if err := l.row(row); err != nil {
+			return err
+		}
+	}
+	l.waiting = nil
+	return nil
+}
+
+// shrink takes from the widest of the columns that give way until the table fits.
+func (l *list) shrink() {
+	total := 2 * (len(l.widths) - 1)
+	for _, w := range l.widths {
+		total += w
+	}
+	for ; total > l.width; total-- {
+		widest := -1
+		for i, c := range l.columns {
+			if c.shrinks && l.widths[i] > minCells && (widest < 0 || l.widths[i] > l.widths[widest]) {
+				widest = i
+			}
+		}
+		if widest < 0 {
+			return
+		}
+		l.widths[widest]--
+	}
+}
+
+func (l *list) row(row []string) error {
+	var b strings.Builder
+	for i, cell := range row {
+		if l.columns[i].shrinks {
+			cell = cut(cell, l.widths[i])
+		}
+		pad := strings.Repeat(" ", max(0, l.widths[i]-cells(cell)))
+		if i > 0 {
+			b.WriteString("  ")
+		}
+		if l.columns[i].right {
+			b.WriteString(pad + cell)
+		} else {
+			b.WriteString(cell + pad)
+		}
+	}
+	_, err := l.out.WriteString(strings.TrimRight(b.String(), " ") + "\n")
+	return err
+}
+
+// fact is one line about a single thing.
+type fact struct{ name, value string }
+
+// facts writes what is known about one thing: lines of name and value, or the object as JSON.
+func (c *call) facts(list []fact, object any) error {
+	if c.form() == formJSON {
+		return c.object(object)
+	}
+	wide := 0
+	for _, f := range list {
+		wide = max(wide, cells(f.name))
+	}
+	for _, f := range list {
+		format := "%s\t%s\n"
+		if c.form() == formTable {
+			format = fmt.Sprintf("%%-%ds  %%s\n", wide)
+		}
+		if _, err := fmt.Fprintf(c.out, format, f.name, safeLine(f.value)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// object writes one JSON object, and nothing unless --json is given.
+func (c *call) object(object any) error {
+	if c.form() != formJSON {
+		return nil
+	}
+	if err := writeJSON(c.out, object); err != nil {
+		return err
+	}
+	return c.out.WriteByte('\n')
+}
+
+// writeJSON writes v on one line. What could do harm on a terminal is escaped beyond what JSON asks for; it can stand in
+// strings only.
+func writeJSON(w io.Writer, v any) error {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return fmt.Errorf("write JSON: %w", err)
+	}
+	text := strings.TrimSuffix(b.String(), "\n")
+	if strings.ContainsFunc(text, isHarmful) {
+		b.Reset()
+		for _, r := range text {
+			if isHarmful(r) {
+				fmt.Fprintf(&b, `\u%04x`, r)
+			} else {
+				b.WriteRune(r)
+			}
+		}
+		text = b.String()
+	}
+	_, err := io.WriteString(w, text)
+	return err
+}
+
+// validText gives s without octets that are no UTF-8, which JSON cannot hold.
+func validText(s string) string { return strings.ToValidUTF8(s, string(utf8.RuneError)) }
+
+// moment is a time for people on a terminal (their own zone, to the minute), and for programs elsewhere (RFC 3339, UTC).
+func (c *call) moment(t time.Time) string {
+	switch {
+	case t.IsZero():
+		return ""
+	case c.form() == formTable:
+		return t.In(c.world.zone).Format("2006-01-02 15:04")
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+// size is a number of octets: short for people on a terminal, exact elsewhere.
+func (c *call) size(octets int64) string {
+	if c.form() != formTable {
+		return fmt.Sprint(octets)
+	}
+	return shortSize(octets)
+}
+
+// shortSize is a number of octets as people read it, in steps of 1024.
+func shortSize(octets int64) string {
+	if octets < 1024 {
+		return fmt.Sprintf("%d B", octets)
+	}
+	f, unit := float64(octets), ' '
+	for _, u := range "KMGTPE" {
+		if f < 1024 {
+			break
+		}
+		f, unit = f/1024, u
+	}
+	if f < 10 {
+		return fmt.Sprintf("%.1f %ciB", f, unit)
+	}
+	return fmt.Sprintf("%.0f %ciB", f, unit)
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}

@@ -1,0 +1,221 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
+
+	"maild/appliance/account"
+	"maild/appliance/config"
+)
+
+const (
+	// leastFreeShare and leastFreeOctets: with less than both, status warns.
+	leastFreeShare  = 0.05
+	leastFreeOctets = 1 << 30
+	// leastFreeFiles is how many files must fit: a message is one.
+	leastFreeFiles = 10_000
+)
+
+func (c *call) statusCommand(ctx context.Context) *cli.Command {
+	return c.verb(ctx, &cli.Command{Name: "status", Usage: "say how the box is, problems first",
+		Description: "Nothing is changed. The exit code is 6 when there is a problem. With --root it is none that no daemon runs.",
+		UsageText:   "mailctl status\nmailctl status --json | jq .problems"}, 0, 0, showStatus)
+}
+
+// statusView is the state of the box in JSON.
+type statusView struct {
+	Problems []string   `json:"problems"`
+	Daemon   string     `json:"daemon"` // running, stopped, unknown
+	Config   string     `json:"config"`
+	DataDir  string     `json:"data_dir"`
+	Domains  int64      `json:"domains"`
+	Accounts int64      `json:"accounts"`
+	Aliases  int64      `json:"aliases"`
+	Index    *indexView `json:"index"`
+	Disk     *diskView  `json:"disk"`
+	Wrecks   []string   `json:"set_aside"` // what is left of damaged indexes
+}
+
+type diskView struct {
+	FreeOctets  int64 `json:"free_octets"`
+	TotalOctets int64 `json:"total_octets"`
+	FreeFiles   int64 `json:"free_files"`
+}
+
+func (v *statusView) problem(format string, args ...any) {
+	v.Problems = append(v.Problems, fmt.Sprintf(format, args...))
+}
+
+func showStatus(ctx context.Context, c *call) error {
+	v := statusView{Problems: []string{}, Daemon: "unknown", Wrecks: []string{}}
+	var faults config.Problems
+	err := c.open()
+	switch {
+	case errors.As(err, &faults):
+		for _, f := range faults {
+			v.problem("%s", f.Error())
+		}
+		return c.writeStatus(v)
+	case c.box == nil:
+		return err
+	}
+	v.Config, v.DataDir = c.configName(), c.box.cfg.DataDir
+	if err != nil {
+		v.problem("%s", explain(err, c.owner()))
+		return c.writeStatus(v)
+	}
+	for _, look := range []func(context.Context, *statusView) error{c.lookAtDaemon, c.lookAtAccounts, c.lookAtIndexState, c.lookAtDisk} {
+		if err := look(ctx, &v); err != nil {
+			if ctx.Err() != nil {
+				return err
+			}
+			v.problem("%s", explain(err, c.owner()))
+		}
+	}
+	return c.writeStatus(v)
+}
+
+// configName is the configuration that counts.
+func (c *call) configName() string {
+	switch {
+	case c.box.file == "":
+		return "none (--root)"
+	case c.box.file == config.DefaultPath:
+		if _, err := os.Stat(c.box.file); err != nil {
+			return c.box.file + " (missing: defaults)"
+		}
+	}
+	return c.box.file
+}
+
+func (c *call) lookAtDaemon(_ context.Context, v *statusView) error {
+	up, err := c.daemonUp()
+	switch {
+	case err != nil:
+		return err
+	case up:
+		v.Daemon = "running"
+		return nil
+	}
+	v.Daemon = "stopped"
+	if !c.box.copied {
+		v.problem("no daemon runs on %s, so no mail comes in: start it with \"systemctl start maild\"", c.box.cfg.DataDir)
+	}
+	return nil
+}
+
+func (c *call) lookAtAccounts(ctx context.Context, v *statusView) error {
+	if _, err := os.Stat(c.box.cfg.AccountsDB()); errors.Is(err, os.ErrNotExist) {
+		v.problem("there are no accounts yet: add one with \"mailctl user add\"")
+		return nil
+	}
+	d, err := c.accounts(ctx, reading)
+	if err != nil {
+		return err
+	}
+	domains, err := d.Domains(ctx)
+	if err != nil {
+		return err
+	}
+	v.Domains = int64(len(domains))
+	for _, d := range domains {
+		v.Accounts += d.Accounts
+		v.Aliases += d.Aliases
+	}
+	users, err := d.Accounts(ctx, account.Filter{})
+	if err != nil {
+		return err
+	}
+	return c.lookAtMaildirs(v, users)
+}
+
+// lookAtMaildirs sees whether the accounts' mail is where it belongs. An account gets its Maildir with its first message at the latest, so a missing one
+// is no fault; one that is no directory is.
+func (c *call) lookAtMaildirs(v *statusView, users []account.Account) error {
+	for _, u := range users {
+		path, err := c.mail().Path(u.Name())
+		if err != nil {
+			return err
+		}
+		if info, err := os.Stat(path); err == nil && !info.IsDir() {
+			v.problem("%s is no directory, so %s gets no mail: move it away", path, u.Name())
+		} else if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *call) lookAtIndexState(ctx context.Context, v *statusView) error {
+	state, problem, err := c.lookAtIndex(ctx)
+	if err != nil {
+		return err
+	}
+	v.Index = &state
+	// While no daemon runs, a missing index is made by the next search.
+	if problem != "" && (state.State == "damaged" || state.Followed) {
+		v.problem("%s", problem)
+	}
+	v.Wrecks, err = filepath.Glob(escapeGlob(c.box.cfg.IndexDB()) + ".broken-*")
+	if v.Wrecks == nil {
+		v.Wrecks = []string{}
+	}
+	return err
+}
+
+func escapeGlob(path string) string {
+	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
+}
+
+func (c *call) lookAtDisk(_ context.Context, v *statusView) error {
+	var s unix.Statfs_t
+	if err := unix.Statfs(c.box.cfg.DataDir, &s); err != nil {
+		return fmt.Errorf("disk of %s: %w", c.box.cfg.DataDir, err)
+	}
+	d := diskView{FreeOctets: int64(s.Bavail) * int64(s.Bsize), TotalOctets: int64(s.Blocks) * int64(s.Bsize), FreeFiles: int64(s.Ffree)}
+	v.Disk = &d
+	if d.FreeOctets < leastFreeOctets && float64(d.FreeOctets) < leastFreeShare*float64(d.TotalOctets) {
+		v.problem("the disk of %s is nearly full, %s are free: mail is refused for a time when it is full", c.box.cfg.DataDir, shortSize(d.FreeOctets))
+	}
+	if s.Files > 0 && d.FreeFiles < leastFreeFiles {
+		v.problem("the file system of %s has room for only %d more files (inodes): each message is one", c.box.cfg.DataDir, d.FreeFiles)
+	}
+	return nil
+}
+
+// writeStatus shows the problems, then the rest.
+func (c *call) writeStatus(v statusView) error {
+	var facts []fact
+	for _, p := range v.Problems {
+		facts = append(facts, fact{"problem", strings.ReplaceAll(p, "\n", "; ")})
+	}
+	if len(v.Problems) == 0 {
+		facts = append(facts, fact{"problem", "none"})
+	}
+	facts = append(facts, fact{"daemon", v.Daemon})
+	if v.DataDir != "" {
+		facts = append(facts, fact{"config", v.Config}, fact{"data", v.DataDir},
+			fact{"accounts", fmt.Sprintf("%d in %d domains, %d aliases", v.Accounts, v.Domains, v.Aliases)})
+	}
+	if v.Index != nil {
+		facts = append(facts, fact{"index", fmt.Sprintf("%s, %d messages in %d folders, %s", v.Index.State, v.Index.Messages, v.Index.Folders, shortSize(v.Index.Octets))})
+	}
+	for _, w := range v.Wrecks {
+		facts = append(facts, fact{"set aside", w + " can be removed"})
+	}
+	if v.Disk != nil {
+		facts = append(facts, fact{"disk", fmt.Sprintf("%s free of %s", shortSize(v.Disk.FreeOctets), shortSize(v.Disk.TotalOctets))})
+	}
+	err := c.facts(facts, v)
+	if err == nil && len(v.Problems) > 0 {
+		err = &fault{code: ExitProblems, text: fmt.Sprintf("problems found: %d", len(v.Problems))}
+	}
+	return err
+}

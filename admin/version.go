@@ -1,0 +1,40 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/urfave/cli/v2"
+)
+
+func (c *call) versionCommand(ctx context.Context) *cli.Command {
+	return c.verb(ctx, &cli.Command{Name: "version", Usage: "say which version this is", UsageText: "mailctl version"}, 0, 0, showVersion)
+}
+
+// versionView is the version in JSON.
+type versionView struct {
+	Version  string `json:"version"`
+	Revision string `json:"revision,omitempty"`
+	Go       string `json:"go"`
+}
+
+func showVersion(_ context.Context, c *call) error {
+	v := versionView{Version: "(devel)", Go: runtime.Version()}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		if info.Main.Version != "" {
+			v.Version = info.Main.Version
+		}
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				v.Revision = s.Value
+			}
+		}
+	}
+	if c.form() == formJSON {
+		return c.object(v)
+	}
+	_, err := fmt.Fprintf(c.out, "mailctl %s\n", v.Version)
+	return err
+}
