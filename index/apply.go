@@ -7,18 +7,18 @@ import (
 )
 
 // write commits what the walker and the readers send, in batches, until there is no more.
-func (rc *reconciler) write(ctx context.Context) (*generation, error) {
+func (rc *reconciler) write(ctx context.Context) error {
 	list := make([]change, 0, batchRows)
 	for more := true; more; {
 		list, more = rc.gather(list[:0])
 		if err := ctx.Err(); err != nil {
-			return nil, context.Cause(ctx)
+			return context.Cause(ctx)
 		}
 		if len(list) == 0 {
 			continue
 		}
-		if g, err := rc.writeList(ctx, list); err != nil {
-			return g, err
+		if err := rc.writeList(ctx, list); err != nil {
+			return err
 		}
 		if rc.opt.Progress != nil {
 			rc.opt.Progress(Progress{
@@ -29,7 +29,7 @@ func (rc *reconciler) write(ctx context.Context) (*generation, error) {
 			sleep(ctx, yieldFor)
 		}
 	}
-	return nil, nil
+	return nil
 }
 
 // gather waits for a change, then takes more for a little while.
@@ -56,18 +56,18 @@ func (rc *reconciler) gather(list []change) (got []change, more bool) {
 }
 
 // writeList writes one batch. Faults of the box are tried again a few times before they end the reconcile.
-func (rc *reconciler) writeList(ctx context.Context, list []change) (*generation, error) {
+func (rc *reconciler) writeList(ctx context.Context, list []change) error {
 	pause := firstBackoff
 	for try := 0; ; try++ {
 		before := rc.report
-		g, err := rc.ix.writeBatch(ctx, func(b *batch) error { return rc.applyAll(b, list) })
+		_, err := rc.ix.writeBatch(ctx, rc.gen, func(b *batch) error { return rc.applyAll(b, list) })
 		if err == nil {
 			rc.settle(list)
-			return g, nil
+			return nil
 		}
 		rc.report = before
 		if faultOf(err) != faultPassing || try == attempts || !sleep(ctx, pause) {
-			return g, err
+			return err
 		}
 		pause *= 2
 	}

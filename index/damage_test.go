@@ -312,3 +312,79 @@ func TestReadOnly(t *testing.T) {
 		t.Errorf("set aside %q", list)
 	}
 }
+
+// TestFileLostDuringReconcile: what was found out about one file is not written into another.
+func TestFileLostDuringReconcile(t *testing.T) {
+	t.Parallel()
+	src := benchSource(3000)
+	ix := openTest(t, Options{Source: src, Log: slog.New(slog.DiscardHandler)})
+	reconcile(t, ix, ReconcileOptions{})
+	left := 2
+	src.onScan = func() {
+		if left--; left == 0 {
+			if err := os.Remove(ix.opt.Path); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	reconcile(t, ix, ReconcileOptions{Reparse: true})
+	if c := count(ix); c != 3000 {
+		t.Errorf("%d messages", c)
+	}
+	if r := reconcile(t, ix, ReconcileOptions{Force: true}); r.Added+r.Changed+r.Removed != 0 {
+		t.Errorf("something was left to do: %+v", r)
+	}
+	checkWhole(t, ix)
+}
+
+// TestDamageMetBySearch: the damage is where no writing goes; Run mends what a search has met.
+func TestDamageMetBySearch(t *testing.T) {
+	t.Parallel()
+	src := benchSource(2000)
+	path := filepath.Join(t.TempDir(), "index.db")
+	ix := openTest(t, Options{Path: path, Source: src})
+	reconcile(t, ix, ReconcileOptions{})
+	if err := ix.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var root int64 // page of the index by Message-ID
+	db, err := sql.Open("sqlite", dsn(path, "mode=ro"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.QueryRow(`SELECT rootpage FROM sqlite_schema WHERE name = 'message_message_id'`).Scan(&root); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := overwrite(path, (root-1)*4096, noise[:4096]); err != nil {
+		t.Fatal(err)
+	}
+	ix = openTest(t, Options{Path: path, Source: src, Log: slog.New(slog.DiscardHandler)})
+	runTest(t, ix)
+	waitFor(t, ix, func() bool {
+		err := ix.Search(t.Context(), Query{MessageID: "nothing@example"}, func(Message) error { return nil })
+		return err == nil && count(ix) == 2000
+	})
+	if len(broken(t, path)) == 0 {
+		t.Error("nothing was set aside")
+	}
+}
+
+// TestFileModes: nobody but the owner reads what mail is about.
+func TestFileModes(t *testing.T) {
+	t.Parallel()
+	ix := openTest(t, Options{})
+	ix.Record(newMapSource().put(inbox, File{Key: "1"}, letter("1@x", "bob@x", "one")))
+	flush(t, ix)
+	for _, suffix := range []string{"", "-wal", "-shm", ".lock"} {
+		fi, err := os.Stat(ix.opt.Path + suffix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m := fi.Mode().Perm(); m != 0o600 {
+			t.Errorf("index.db%s has mode %o", suffix, m)
+		}
+	}
+}

@@ -35,7 +35,7 @@ func (ix *Index) headerTerms(ctx context.Context, terms []HeaderTerm) ([]headerM
 		m := headerMatch{name: strings.ToLower(strings.TrimSpace(t.Name)), value: folded(sanitize(t.Value))}
 		if columnOf(m.name) == "" {
 			if built == nil {
-				names, err := ix.builtWith(ctx)
+				names, err := ix.current().builtWith(ctx)
 				if err != nil {
 					return nil, err
 				}

@@ -100,11 +100,12 @@ type Index struct {
 	log    *slog.Logger
 	fields fieldFilter
 
-	mu     sync.RWMutex // guards gen
-	gen    *generation
-	wmu    sync.Mutex // one write transaction of this process at a time, in turn
-	lock   *fileLock
-	closed atomic.Bool
+	mu      sync.RWMutex // guards gen
+	gen     *generation
+	wmu     sync.Mutex // one write transaction of this process at a time, in turn
+	lock    *fileLock
+	closed  atomic.Bool
+	suspect atomic.Pointer[generation] // a reader met damage in it
 
 	queue         queue
 	applying      sync.Mutex // held by who takes from the queue, so that order is kept

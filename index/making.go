@@ -63,21 +63,50 @@ func (ix *Index) upgrade(ctx context.Context) error {
 
 // setAside renames what stands at Path, so that it can be looked at, and clears the way for a new file. The lock is held.
 func (ix *Index) setAside(cause error) error {
-	path := ix.opt.Path
-	aside := path + ".broken-" + time.Now().UTC().Format("20060102T150405.000000Z")
-	moved := false
+	aside := ix.asideName()
+	_, statErr := os.Lstat(ix.opt.Path)
 	// The main file goes first: a crash in between leaves a log without a file, which the next opening moves as well.
-	for _, suffix := range []string{"", "-wal", "-shm"} {
-		err := os.Rename(path+suffix, aside+suffix)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("set aside %s: %w", path+suffix, err)
-		}
-		moved = moved || (err == nil && suffix == "")
+	if err := ix.moveAside(aside, "", "-wal", "-shm"); err != nil {
+		return err
 	}
-	if moved {
-		ix.log.Warn("index: set aside, making a new one", "path", path, "aside", aside, "reason", cause)
+	if statErr == nil {
+		ix.log.Warn("index: set aside, making a new one", "path", ix.opt.Path, "aside", aside, "reason", cause)
 	}
 	return nil
+}
+
+func (ix *Index) asideName() string {
+	return ix.opt.Path + ".broken-" + time.Now().UTC().Format("20060102T150405.000000Z")
+}
+
+// moveAside renames those of the files that are there.
+func (ix *Index) moveAside(aside string, suffixes ...string) error {
+	for _, suffix := range suffixes {
+		if err := os.Rename(ix.opt.Path+suffix, aside+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("set aside %s: %w", ix.opt.Path+suffix, err)
+		}
+	}
+	return nil
+}
+
+// clearFormer takes away what old leaves at Path, if it was found damaged, or its log, if another file has taken its place:
+// SQLite would read the one into the other. The lock is held.
+func (ix *Index) clearFormer(old *generation, cause error) error {
+	id, _, err := statID(ix.opt.Path)
+	switch {
+	case err != nil:
+		return nil // openOrMakeLocked clears up before it makes a file
+	case id == old.id && faultOf(cause) == faultDamaged:
+		return ix.setAside(cause)
+	case id == old.id:
+		return nil
+	}
+	old.mu.Lock()
+	defer old.mu.Unlock()
+	if wal, _, err := statID(ix.opt.Path + "-wal"); err != nil || wal != old.wal {
+		return nil
+	}
+	return ix.moveAside(ix.asideName(), "-wal", "-shm")
 }
 
 // make puts an empty index at Path: it is made beside and renamed, so that nobody meets half of one. The lock is held.
@@ -89,7 +118,15 @@ func (ix *Index) make(ctx context.Context) error {
 			return fmt.Errorf("make %s: %w", path, err)
 		}
 	}
-	db, err := sql.Open("sqlite", dsn(beside, "mode=rwc", "_pragma=journal_mode(WAL)"))
+	// Nobody but the daemon's user reads what mail is about. SQLite gives the log the mode of the file.
+	f, err := os.OpenFile(beside, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("make %s: %w", path, err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("make %s: %w", path, err)
+	}
+	db, err := sql.Open("sqlite", dsn(beside, "mode=rw", "_pragma=journal_mode(WAL)"))
 	if err != nil {
 		return err
 	}
@@ -118,10 +155,8 @@ func (ix *Index) renew(ctx context.Context, old *generation, cause error) error 
 		return err
 	}
 	defer ix.lock.release()
-	if id, _, err := statID(ix.opt.Path); err == nil && id == old.id && faultOf(cause) == faultDamaged {
-		if err := ix.setAside(cause); err != nil {
-			return err
-		}
+	if err := ix.clearFormer(old, cause); err != nil {
+		return err
 	}
 	g, err := ix.openOrMakeLocked(ctx)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"maild/index/header"
 )
@@ -51,9 +52,10 @@ func (q *Query) compile() *where {
 	w.text("recipients", q.To)
 	w.text("cc", q.Cc)
 	w.text("subject", q.Subject)
+	w.headers(q.Headers)
 	w.places(q)
 	if q.MessageID != "" {
-		w.add("m.message_id = ?", bareID(q.MessageID))
+		w.add("m.message_id = ? AND m.message_id != ''", bareID(q.MessageID))
 	}
 	if !q.Since.IsZero() {
 		us := q.Since.UnixMicro()
@@ -101,6 +103,21 @@ func (w *where) text(column string, terms []string) {
 			} else {
 				w.add("m."+column+` LIKE ? ESCAPE '\'`, likePattern(word))
 			}
+		}
+	}
+}
+
+// headers lets SQLite leave out most rows that cannot answer a header term: for ASCII, LIKE folds case as the
+// comparison that decides does.
+func (w *where) headers(terms []HeaderTerm) {
+	for _, t := range terms {
+		column := columnOf(strings.ToLower(strings.TrimSpace(t.Name)))
+		switch column {
+		case "", "message_id", "in_reply_to", "refs": // kept in another form than compared
+			continue
+		}
+		if v := sanitize(t.Value); v != "" && strings.IndexFunc(v, func(r rune) bool { return r >= utf8.RuneSelf }) < 0 {
+			w.add("m."+column+` LIKE ? ESCAPE '\'`, likePattern(v))
 		}
 	}
 }

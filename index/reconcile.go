@@ -75,9 +75,6 @@ func (ix *Index) Reconcile(ctx context.Context, opt ReconcileOptions) (Report, e
 		if f := faultOf(err); f != faultReplaced && f != faultDamaged {
 			break
 		}
-		if g == nil {
-			g = ix.current()
-		}
 		if rerr := ix.renew(ctx, g, err); rerr != nil {
 			err = rerr
 			break
@@ -116,6 +113,7 @@ func (ix *Index) reconcilePlaces(ctx context.Context, all bool, places map[place
 // reconciler is one pass. A walker finds out what differs, readers parse the files, and the calling goroutine writes.
 type reconciler struct {
 	ix      *Index
+	gen     *generation // all reading and writing is for this one: what was read from one file says nothing of another
 	opt     ReconcileOptions
 	start   time.Time
 	jobs    chan job
@@ -164,9 +162,10 @@ type change struct {
 }
 
 func (ix *Index) reconcileOnce(ctx context.Context, opt ReconcileOptions, start time.Time) (Report, *generation, error) {
-	built, err := ix.builtWith(ctx)
+	gen := ix.current()
+	built, err := gen.builtWith(ctx)
 	if err != nil {
-		return Report{}, nil, err
+		return Report{}, gen, err
 	}
 	rebuild := built != ix.fields.String()
 	if rebuild {
@@ -174,7 +173,7 @@ func (ix *Index) reconcileOnce(ctx context.Context, opt ReconcileOptions, start 
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	rc := &reconciler{ix: ix, opt: opt, start: start, cancel: cancel, jobs: make(chan job, 256), changes: make(chan change, 2*batchRows)}
+	rc := &reconciler{ix: ix, gen: gen, opt: opt, start: start, cancel: cancel, jobs: make(chan job, 256), changes: make(chan change, 2*batchRows)}
 	var wg, readers sync.WaitGroup
 	for range max(2, runtime.GOMAXPROCS(0)) {
 		readers.Go(func() { rc.read(ctx) })
@@ -187,7 +186,7 @@ func (ix *Index) reconcileOnce(ctx context.Context, opt ReconcileOptions, start 
 		readers.Wait()
 		close(rc.changes)
 	})
-	g, err := rc.write(ctx)
+	err = rc.write(ctx)
 	if err != nil {
 		cancel(err)
 		for range rc.changes { // lets the others end
@@ -199,9 +198,9 @@ func (ix *Index) reconcileOnce(ctx context.Context, opt ReconcileOptions, start 
 		err = context.Cause(ctx)
 	}
 	if err == nil && rebuild && rc.report.Failed == 0 {
-		g, err = ix.storeBuiltWith(ctx)
+		err = rc.storeBuiltWith(ctx)
 	}
-	return rc.report, g, err
+	return rc.report, gen, err
 }
 
 // read parses files until there are no more.
@@ -249,17 +248,18 @@ func (rc *reconciler) emit(ctx context.Context, c change) bool {
 }
 
 // builtWith is the set of further fields the rows in the file have.
-func (ix *Index) builtWith(ctx context.Context) (string, error) {
+func (g *generation) builtWith(ctx context.Context) (string, error) {
 	var v string
-	err := ix.current().read.QueryRowContext(ctx, `SELECT coalesce((SELECT value FROM meta WHERE name = 'headers'), '?')`).Scan(&v)
+	err := g.read.QueryRowContext(ctx, `SELECT coalesce((SELECT value FROM meta WHERE name = 'headers'), '?')`).Scan(&v)
 	return v, err
 }
 
-func (ix *Index) storeBuiltWith(ctx context.Context) (*generation, error) {
-	return ix.writeBatch(ctx, func(b *batch) error {
-		_, err := b.conn.ExecContext(background(), `INSERT OR REPLACE INTO meta (name, value) VALUES ('headers', ?)`, ix.fields.String())
+func (rc *reconciler) storeBuiltWith(ctx context.Context) error {
+	_, err := rc.ix.writeBatch(ctx, rc.gen, func(b *batch) error {
+		_, err := b.conn.ExecContext(background(), `INSERT OR REPLACE INTO meta (name, value) VALUES ('headers', ?)`, rc.ix.fields.String())
 		return err
 	})
+	return err
 }
 
 // accounts gives the accounts to look at, and whether they are all there are.

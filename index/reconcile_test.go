@@ -317,7 +317,7 @@ func TestLockedElsewhere(t *testing.T) {
 	free := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		_, err := other.writeBatch(t.Context(), func(*batch) error {
+		_, err := other.writeBatch(t.Context(), nil, func(*batch) error {
 			close(locked)
 			<-free
 			return errors.New("never mind")

@@ -186,7 +186,7 @@ func (ix *Index) applyHead(ctx context.Context) (*generation, error) {
 		return nil, nil
 	}
 	var unknown []place
-	g, err := ix.writeBatch(ctx, func(b *batch) error {
+	g, err := ix.writeBatch(ctx, nil, func(b *batch) error {
 		unknown = unknown[:0]
 		touched := map[int64]bool{}
 		for i := range ops {

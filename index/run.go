@@ -162,6 +162,9 @@ func (ix *Index) giveUpHead(cause error) {
 // watch looks whether the file is the one at Path, and whole at its beginning.
 func (ix *Index) watch(ctx context.Context) {
 	g, err := ix.inspect(ctx)
+	if s := ix.suspect.Swap(nil); s == g && err == nil {
+		err = ErrDamaged
+	}
 	switch faultOf(err) {
 	case faultReplaced, faultDamaged:
 		if err := ix.renew(ctx, g, err); err != nil {

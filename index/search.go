@@ -62,10 +62,22 @@ type pageEnd struct {
 	last int64 // the smallest id
 }
 
-// page reads one page. A row whose folder was removed meanwhile is left out.
+// page reads one page. Damage that it meets is left for Run to deal with. A row whose folder was removed meanwhile is left out.
 func (ix *Index) page(ctx context.Context, text string, args []any) ([]Message, pageEnd, error) {
-	var end pageEnd
 	g := ix.current()
+	list, end, err := g.page(ctx, text, args)
+	if again := ix.current(); err != nil && again != g {
+		g = again // opened anew under our hands
+		list, end, err = g.page(ctx, text, args)
+	}
+	if faultOf(err) == faultDamaged {
+		ix.suspect.Store(g)
+	}
+	return list, end, err
+}
+
+func (g *generation) page(ctx context.Context, text string, args []any) ([]Message, pageEnd, error) {
+	var end pageEnd
 	rows, err := g.read.QueryContext(ctx, text, args...)
 	if err != nil {
 		return nil, end, err

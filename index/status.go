@@ -34,7 +34,7 @@ func (ix *Index) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return s, fmt.Errorf("index status: %w", readError(err))
 	}
-	built, err := ix.builtWith(ctx)
+	built, err := g.builtWith(ctx)
 	if err != nil {
 		return s, fmt.Errorf("index status: %w", readError(err))
 	}

@@ -47,7 +47,7 @@ func (rc *reconciler) knownPlaces(ctx context.Context) (map[string][]string, err
 			args = append(args, strings.ToLower(a))
 		}
 	}
-	rows, err := rc.ix.current().read.QueryContext(ctx, query, args...)
+	rows, err := rc.gen.read.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +118,7 @@ func (rc *reconciler) walkFolder(ctx context.Context, p place) error {
 
 // folderRow gives the id of the folder's row, 0 if there is none, and whether its stamp is the one of the last scan.
 func (rc *reconciler) folderRow(ctx context.Context, pass *folderPass) (id int64, unchanged bool, err error) {
-	rows, err := rc.ix.current().read.QueryContext(ctx,
+	rows, err := rc.gen.read.QueryContext(ctx,
 		`SELECT id, coalesce(stamp_new = ? AND stamp_cur = ?, 0) FROM folder WHERE account = ? AND name = ?`,
 		pass.stamp.New, pass.stamp.Cur, pass.account, pass.folder)
 	if err != nil {
@@ -163,7 +163,7 @@ func (rc *reconciler) snapshot(ctx context.Context, folder int64) (*snapshot, er
 	if folder == 0 {
 		return s, nil
 	}
-	rows, err := rc.ix.current().read.QueryContext(ctx, `SELECT id, key, flags, new FROM message WHERE folder = ?`, folder)
+	rows, err := rc.gen.read.QueryContext(ctx, `SELECT id, key, flags, new FROM message WHERE folder = ?`, folder)
 	if err != nil {
 		return nil, err
 	}
@@ -266,7 +266,7 @@ func (rc *reconciler) rowOf(ctx context.Context, folder int64, key string) (s st
 	if folder == 0 {
 		return s, false, nil
 	}
-	rows, err := rc.ix.current().read.QueryContext(ctx, `SELECT id, flags, new FROM message WHERE folder = ? AND key = ?`, folder, key)
+	rows, err := rc.gen.read.QueryContext(ctx, `SELECT id, flags, new FROM message WHERE folder = ? AND key = ?`, folder, key)
 	if err != nil {
 		return s, false, err
 	}

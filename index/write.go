@@ -84,14 +84,17 @@ type idRun struct{ arrived, free int64 }
 func background() context.Context { return context.Background() }
 
 // writeBatch runs fn in a write transaction, having made sure before and after it that the file is the one at Path.
-// The generation it worked on is returned with an error, for renew.
-func (ix *Index) writeBatch(ctx context.Context, fn func(*batch) error) (*generation, error) {
+// The generation it worked on is returned with an error, for renew. If pinned is not nil, the transaction is for that one only.
+func (ix *Index) writeBatch(ctx context.Context, pinned *generation, fn func(*batch) error) (*generation, error) {
 	if ix.opt.ReadOnly {
 		return nil, errors.New("the index was opened read-only")
 	}
 	ix.wmu.Lock()
 	defer ix.wmu.Unlock()
 	g := ix.current()
+	if pinned != nil && g != pinned {
+		return pinned, errReplaced
+	}
 	// Going on without the lock is safe, if unfair: see lockPatience.
 	if err := ix.lock.acquire(lockPatience); err == nil {
 		defer ix.lock.release()
