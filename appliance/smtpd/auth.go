@@ -43,14 +43,14 @@ func (s *session) authenticate(name, password string) error {
 		err = &mail.Error{Status: mail.Status{Code: 454, Enhanced: mail.EnhancedCode{4, 7, 0}, Text: "cannot check passwords now, try again later"}, Cause: err}
 	}
 	if err != nil {
-		s.c.log.Info("auth", "account", name, "status", mail.StatusOf(err).String(), "err", causeOf(err), "elapsed", time.Since(start))
+		s.logRefusal(err, "command", "AUTH", "account", name)
 		if s.c.authFails++; s.c.authFails >= maxAuthFailures {
 			s.c.closing = true
 		}
 		return toReply(err)
 	}
 	s.user = &a
-	s.c.log.Info("auth", "account", a.Name(), "status", "235 2.7.0", "elapsed", time.Since(start))
+	s.c.log.Info("auth", "account", a.Name(), "status", "235 2.7.0", "elapsed", time.Since(start).Round(time.Microsecond))
 	return nil
 }
 

@@ -53,7 +53,7 @@ func (s *session) userName() string {
 func (s *session) Mail(string, *smtp.MailOptions) error {
 	m := s.c.pending
 	if err := s.maySend(m); err != nil {
-		s.c.log.Info("rejected", "command", "MAIL", "from", m.from.Path(), "account", s.userName(), "status", mail.StatusOf(err).String(), "err", causeOf(err))
+		s.logRefusal(err, "command", "MAIL", "from", m.from.Path(), "account", s.userName())
 		return toReply(err)
 	}
 	now := time.Now()
@@ -88,8 +88,7 @@ func (s *session) Rcpt(key string, _ *smtp.RcptOptions) error {
 	tx, to := s.tx, s.c.recipient.to
 	r, err := s.recipient(tx, to)
 	if err != nil {
-		s.c.log.Info("rejected", "command", "RCPT", "id", tx.msg.ID, "from", tx.msg.Envelope.From.Path(), "to", to.Path(),
-			"status", mail.StatusOf(err).String(), "err", causeOf(err))
+		s.logRefusal(err, "command", "RCPT", "id", tx.msg.ID, "from", tx.msg.Envelope.From.Path(), "to", to.Path())
 		return toReply(err)
 	}
 	tx.msg.Recipients = append(tx.msg.Recipients, r)
@@ -180,13 +179,20 @@ func (s *session) Logout() error { return nil }
 // newID names a transaction: 60 random bits.
 func newID() string { return strings.ToLower(rand.Text()[:12]) }
 
-// causeOf is what the log says beyond the status, if anything.
-func causeOf(err error) error {
+// logRefusal logs a command that was answered with an error: what the client was
+// told, and the cause, if there is more to it.
+func (s *session) logRefusal(err error, args ...any) {
+	status := mail.StatusOf(err)
+	args = append(args, "status", status.String())
 	var e *mail.Error
-	if errors.As(err, &e) {
-		return e.Cause
+	if !errors.As(err, &e) || e.Cause != nil {
+		args = append(args, "err", err)
 	}
-	return err
+	if status.IsTemporary() {
+		s.c.log.Warn("delayed", args...)
+		return
+	}
+	s.c.log.Info("rejected", args...)
 }
 
 // origin describes the client for the Received field. The protocol names are
