@@ -1,7 +1,9 @@
 package store
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"maild/index"
@@ -29,16 +31,36 @@ type Draft struct {
 
 // Stage begins a message for account, whose tree is made if it has none.
 func (s *Store) Stage(account string) (*Draft, error) {
+	return s.begin(account, (*maildir.Tree).Stage)
+}
+
+// begin makes a draft of what stage puts into the tree of account. A tree that was
+// moved away or removed while it was open here is made anew, as one that never
+// was.
+func (s *Store) begin(account string, stage func(*maildir.Tree) (*maildir.Staged, error)) (*Draft, error) {
 	t, err := s.take(account, true)
 	if err != nil {
 		return nil, err
 	}
-	staged, err := t.Stage()
+	staged, err := stage(t.Tree)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = remake(t.Path()); err == nil {
+			staged, err = stage(t.Tree)
+		}
+	}
 	if err != nil {
 		s.giveBack(account, t)
 		return nil, fmt.Errorf("stage for %s: %w", account, err)
 	}
 	return &Draft{store: s, account: account, tree: t, staged: staged}, nil
+}
+
+func remake(path string) error {
+	t, err := maildir.Create(path)
+	if err != nil {
+		return err
+	}
+	return t.Close()
 }
 
 // Account is whom the draft is for.
@@ -58,16 +80,7 @@ func (d *Draft) Seal() error {
 // Link stages the same sealed message for another account, by a hard link where
 // the file system allows.
 func (d *Draft) Link(account string) (*Draft, error) {
-	t, err := d.store.take(account, true)
-	if err != nil {
-		return nil, err
-	}
-	staged, err := d.staged.Link(t.Tree)
-	if err != nil {
-		d.store.giveBack(account, t)
-		return nil, fmt.Errorf("link for %s: %w", account, err)
-	}
-	return &Draft{store: d.store, account: account, tree: t, staged: staged}, nil
+	return d.store.begin(account, d.staged.Link)
 }
 
 // Commit delivers the message into the INBOX. When it returns nil the message is

@@ -148,6 +148,34 @@ func TestManyAccounts(t *testing.T) {
 	}
 }
 
+// A tree that goes away while it is open is made anew: by the next message for its
+// account, and by one that is linked into it.
+func TestTreeGone(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t)
+	for _, account := range []string{"ann@example.org", "bob@example.org"} {
+		put(t, s, account)
+		path, err := s.Path(account)
+		must(t, err)
+		must(t, os.Rename(path, path+"-old"))
+	}
+	d, err := s.Stage("ann@example.org")
+	must(t, err)
+	_, err = d.Write([]byte(text))
+	must(t, err)
+	must(t, d.Seal())
+	linked, err := d.Link("bob@example.org")
+	must(t, err)
+	for _, draft := range []*Draft{d, linked} {
+		_, err := draft.Commit([]byte(text))
+		must(t, err)
+		files, err := filepath.Glob(filepath.Join(draft.store.root, "example.org", strings.TrimSuffix(draft.Account(), "@example.org"), "new", "*"))
+		if err != nil || len(files) != 1 {
+			t.Errorf("new/ of %s: %v, %v, want one file", draft.Account(), files, err)
+		}
+	}
+}
+
 func TestCleanTmp(t *testing.T) {
 	t.Parallel()
 	s, _ := newStore(t)
