@@ -1,0 +1,133 @@
+package main_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// TestIndexFaults: whatever is done to index.db while mail flows, no mail is refused,
+// and the index is whole again without a restart.
+func TestIndexFaults(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(path string) error{
+		"removed":           os.Remove,
+		"removed with log":  removeWithLog,
+		"removed its log":   func(path string) error { return os.Remove(path + "-wal") },
+		"empty":             func(path string) error { return os.Truncate(path, 0) },
+		"cut in the middle": func(path string) error { return os.Truncate(path, 20_000) },
+		"overwritten":       overwrite,
+		"of a newer schema": newerSchema,
+		"other file":        func(path string) error { return replace(path, bytes.Repeat([]byte("This is no index.\n"), 5000)) },
+		"removed twice":     func(path string) error { return errors.Join(os.Remove(path), os.WriteFile(path, nil, 0o600)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBox(t, "", "mx")
+			d := b.start()
+			l := sendAlways(t, b.address("mx"), 2)
+			l.await(t, 50)
+			if err := spoil(b.data + "/index.db"); err != nil {
+				t.Fatal(err)
+			}
+			l.await(t, 50)
+			d.awaitLog("index: opened anew")
+			l.await(t, 20)
+			l.end()
+			b.awaitIndex()
+			l.check(t, b)
+			d.stop()
+		})
+	}
+}
+
+func removeWithLog(path string) error {
+	return errors.Join(os.Remove(path), os.Remove(path+"-wal"), os.Remove(path+"-shm"))
+}
+
+// overwrite puts other octets into the file as it is.
+func overwrite(path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(bytes.Repeat([]byte("garbage "), 4096), 0)
+	return errors.Join(err, f.Close())
+}
+
+// newerSchema puts a copy of the file in its place whose user_version (a big-endian
+// number at octet 60 of an SQLite file) is that of a later release.
+func newerSchema(path string) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if len(data) < 100 {
+		return errors.New("no header of an SQLite file")
+	}
+	binary.BigEndian.PutUint32(data[60:], 999)
+	return replace(path, data)
+}
+
+// replace puts a file in the place of another, with the log of neither.
+func replace(path string, data []byte) error {
+	if err := os.WriteFile(path+".other", data, 0o600); err != nil {
+		return err
+	}
+	for _, suffix := range []string{"-wal", "-shm"} {
+		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return os.Rename(path+".other", path)
+}
+
+// TestIndexBrokenAtStart: a daemon starts with any index.db, and with none.
+func TestIndexBrokenAtStart(t *testing.T) {
+	t.Parallel()
+	b := newBox(t, "", "mx")
+	for _, spoil := range []func(path string) error{
+		removeWithLog,
+		overwrite,
+		newerSchema,
+		func(path string) error { return os.Truncate(path, 0) },
+		func(path string) error { return os.Truncate(path, 5000) },
+	} {
+		d := b.start()
+		b.dial("mx").mustSend(t, "zoe@example.com", letter("start@example.com", "start", "\n"), loadAccount)
+		b.awaitIndex()
+		d.stop()
+		if err := spoil(b.data + "/index.db"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	b.start()
+	if rows := b.awaitIndex(); len(rows) != 5 {
+		t.Errorf("%d messages found, want 5", len(rows))
+	}
+}
+
+// TestIndexFollows: what other programs do to the Maildir is seen by a sweep.
+func TestIndexFollows(t *testing.T) {
+	t.Parallel()
+	b := newBox(t, "[index]\nsweep = \"100ms\"\n", "mx")
+	b.start()
+	c := b.dial("mx")
+	for range 3 {
+		c.mustSend(t, "zoe@example.com", letter("follow@example.com", "follow", "\n"), loadAccount)
+	}
+	b.awaitIndex()
+	files := b.files(loadAccount)
+	dir := b.data + "/mail/" + host + "/postmaster/"
+	if err := errors.Join(os.Remove(files[0]), os.Rename(files[1], dir+"cur/"+filepath.Base(files[1])+":2,FS")); err != nil {
+		t.Fatal(err)
+	}
+	b.awaitIndex()
+	if rows, _ := b.search("--flag", "seen", "--flag", "flagged"); len(rows) != 1 {
+		t.Errorf("%d messages are seen and flagged, want 1", len(rows))
+	}
+}
