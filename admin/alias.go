@@ -97,7 +97,7 @@ func listAliases(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	l := c.list(column{name: "alias"}, column{name: "targets", shrinks: true}, column{name: "created"})
+	l := c.list(column{name: "alias"}, column{name: "targets", least: 16}, column{name: "created"})
 	for _, a := range aliases {
 		if domain != "" && a.Address.Domain != domain {
 			continue

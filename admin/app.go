@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -26,12 +27,13 @@ type world struct {
 	animated bool     // errs is a terminal: progress can be shown
 	zone     *time.Location
 	now      func() time.Time
+	disk     func(path string) (diskView, error)
 }
 
 // Main runs one command line, args[0] being the command's own name, and returns its exit code. It never ends the process. in, out and errs that are
 // terminals are used as such. When ctx ends, the command stops at the next point where nothing is half done.
 func Main(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
-	w := &world{in: in, out: out, errs: errs, zone: time.Local, now: time.Now}
+	w := &world{in: in, out: out, errs: errs, zone: time.Local, now: time.Now, disk: statDisk}
 	if f, ok := in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		w.terminal = f
 	}
@@ -154,7 +156,10 @@ func tame(cmd *cli.Command) {
 }
 
 // usageError is for what arrange cannot see: values of the wrong type.
-func usageError(_ *cli.Context, err error, _ bool) error { return usagef("%v", err) }
+func usageError(_ *cli.Context, err error, _ bool) error {
+	text := strings.TrimSuffix(err.Error(), ": parse error")
+	return usagef("%s", strings.NewReplacer("for flag -", "for --", "for -", "for --").Replace(text))
+}
 
 // verb completes a command that does something. It takes from least to most arguments; a negative most is any number.
 func (c *call) verb(ctx context.Context, cmd *cli.Command, least, most int, run func(context.Context, *call) error) *cli.Command {
@@ -163,7 +168,8 @@ func (c *call) verb(ctx context.Context, cmd *cli.Command, least, most int, run 
 		n := cc.NArg()
 		switch {
 		case n < least:
-			return usagef("%s is missing: write %s", cmd.ArgsUsage, formOf(cc.Command.HelpName, cmd))
+			words := strings.Fields(cmd.ArgsUsage)
+			return usagef("%s is missing: write %s", words[min(n, len(words)-1)], formOf(cc.Command.HelpName, cmd))
 		case most >= 0 && n > most:
 			return usagef("one argument too many, %q: write %s", cc.Args().Get(most), formOf(cc.Command.HelpName, cmd))
 		}

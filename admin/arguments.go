@@ -32,8 +32,12 @@ type arranger struct {
 	flags     [][]string // those of the app, then of each command in path
 	arguments []string
 	given     map[string]bool
+	early     []earlyFlag // given before the command that knows it
 	help      bool
 }
+
+// earlyFlag is a flag as it was typed, with its name, and as urfave/cli gets it.
+type earlyFlag struct{ typed, name, token string }
 
 func arrange(app *cli.App, args []string) (commandLine, error) {
 	a := &arranger{app: app, flags: make([][]string, 1), given: map[string]bool{}}
@@ -55,6 +59,13 @@ func arrange(app *cli.App, args []string) (commandLine, error) {
 			return commandLine{}, err
 		}
 	}
+	for _, e := range a.early {
+		level, f := a.find(e.name)
+		if f == nil && !a.help {
+			return commandLine{}, a.unknownFlag(e.typed, e.name)
+		}
+		a.flags[level] = append(a.flags[level], e.token)
+	}
 	line := commandLine{path: a.path, help: a.help, args: slices.Clone(a.flags[0])}
 	for i, cmd := range a.path {
 		line.args = append(append(line.args, cmd.Name), a.flags[i+1]...)
@@ -65,10 +76,7 @@ func arrange(app *cli.App, args []string) (commandLine, error) {
 
 // word takes what is no flag: the name of a command where one can be, else an argument.
 func (a *arranger) word(word string) error {
-	below := a.app.Commands
-	if n := len(a.path); n > 0 {
-		below = a.path[n-1].Subcommands
-	}
+	below := a.below()
 	if len(below) == 0 {
 		a.arguments = append(a.arguments, word)
 		return nil
@@ -120,8 +128,12 @@ func (a *arranger) flag(args []string) ([]string, error) {
 		return rest, a.word("version")
 	}
 	level, f := a.find(name)
+	keep := func(token string) { a.flags[level] = append(a.flags[level], token) }
 	if f == nil {
-		return nil, a.unknownFlag(arg, name)
+		if f = findBelow(a.below(), name); f == nil {
+			return nil, a.unknownFlag(arg, name)
+		}
+		keep = func(token string) { a.early = append(a.early, earlyFlag{arg, name, token}) }
 	}
 	canonical := f.Names()[0]
 	token := "--" + canonical
@@ -129,7 +141,7 @@ func (a *arranger) flag(args []string) ([]string, error) {
 		if hasValue {
 			token += "=" + value
 		}
-		a.flags[level] = append(a.flags[level], token)
+		keep(token)
 		return rest, nil
 	}
 	if !hasValue {
@@ -145,8 +157,31 @@ func (a *arranger) flag(args []string) ([]string, error) {
 		return nil, usagef("--%s is given twice", canonical)
 	}
 	a.given[canonical] = true
-	a.flags[level] = append(a.flags[level], token+"="+value)
+	keep(token + "=" + value)
 	return rest, nil
+}
+
+// below gives the commands that can come next.
+func (a *arranger) below() []*cli.Command {
+	if n := len(a.path); n > 0 {
+		return a.path[n-1].Subcommands
+	}
+	return a.app.Commands
+}
+
+// findBelow looks for a flag of a command that is yet to be named. Flags of one name are alike in all commands in whether they take a value.
+func findBelow(commands []*cli.Command, name string) cli.Flag {
+	for _, cmd := range commands {
+		for _, f := range cmd.Flags {
+			if slices.Contains(f.Names(), name) {
+				return f
+			}
+		}
+		if f := findBelow(cmd.Subcommands, name); f != nil {
+			return f
+		}
+	}
+	return nil
 }
 
 // find looks for a flag at the innermost command first.

@@ -14,9 +14,6 @@ import (
 // grow with the table.
 const layoutRows = 256
 
-// minCells is how far a column that gives way is shortened.
-const minCells = 8
-
 // form is how data is written.
 type form int
 
@@ -28,16 +25,18 @@ const (
 
 // column is one column of a table.
 type column struct {
-	name    string
-	right   bool // numbers
-	shrinks bool // gives way when the terminal is narrow
+	name   string
+	right  bool // numbers
+	least  int  // to how many columns of a narrow terminal it may be shortened; 0 = it stays whole
+	hidden bool // not on a terminal
 }
 
 // list writes rows one after another, in the form asked for. After the last one comes end.
 type list struct {
 	out     *bufio.Writer
 	form    form
-	columns []column
+	columns []column   // those shown in a table
+	hidden  []bool     // for each cell of a row: not in a table
 	width   int        // of the terminal
 	waiting [][]string // rows before the layout is known
 	widths  []int      // nil until then
@@ -45,7 +44,14 @@ type list struct {
 }
 
 func (c *call) list(columns ...column) *list {
-	return &list{out: c.out, form: c.form(), columns: columns, width: c.world.width}
+	l := &list{out: c.out, form: c.form(), width: c.world.width}
+	for _, col := range columns {
+		l.hidden = append(l.hidden, col.hidden)
+		if !col.hidden {
+			l.columns = append(l.columns, col)
+		}
+	}
+	return l
 }
 
 // add writes one row: its cells in the order of the columns, and what it is in JSON.
@@ -68,9 +74,13 @@ func (l *list) add(row []string, object any) error {
 		_, err := l.out.WriteString(strings.Join(row, "\t") + "\n")
 		return err
 	}
+	shown := row[:0]
 	for i := range row {
-		row[i] = safeLine(row[i])
+		if !l.hidden[i] {
+			shown = append(shown, safeLine(row[i]))
+		}
 	}
+	row = shown
 	if l.widths != nil {
 		return l.row(row)
 	}
@@ -129,7 +139,7 @@ func (l *list) shrink() {
 	for ; total > l.width; total-- {
 		widest := -1
 		for i, c := range l.columns {
-			if c.shrinks && l.widths[i] > minCells && (widest < 0 || l.widths[i] > l.widths[widest]) {
+			if c.least > 0 && l.widths[i] > c.least && (widest < 0 || l.widths[i] > l.widths[widest]) {
 				widest = i
 			}
 		}
@@ -143,7 +153,7 @@ func (l *list) shrink() {
 func (l *list) row(row []string) error {
 	var b strings.Builder
 	for i, cell := range row {
-		if l.columns[i].shrinks {
+		if l.columns[i].least > 0 {
 			cell = cut(cell, l.widths[i])
 		}
 		pad := strings.Repeat(" ", max(0, l.widths[i]-cells(cell)))
@@ -232,6 +242,18 @@ func (c *call) moment(t time.Time) string {
 		return t.In(c.world.zone).Format("2006-01-02 15:04")
 	}
 	return t.UTC().Format(time.RFC3339)
+}
+
+// shortMoment is moment for tables that need the room: without the year if it is this one, else without the time of day.
+func (c *call) shortMoment(t time.Time) string {
+	if c.form() != formTable {
+		return c.moment(t)
+	}
+	t = t.In(c.world.zone)
+	if t.Year() == c.world.now().In(c.world.zone).Year() {
+		return t.Format("01-02 15:04")
+	}
+	return t.Format(time.DateOnly)
 }
 
 // size is a number of octets: short for people on a terminal, exact elsewhere.

@@ -33,8 +33,8 @@ TIME is a day (2026-01-31, 2026-01, 2026), today, yesterday, an age (12h, 3d, 2w
 time of arrival. SIZE is a number of octets, or 25k, 10M, 1G. FLAG is seen, answered, flagged, draft, trashed, passed, new
 or a keyword's letter, with "un", "not-" or "!" before it for its absence (unseen, !flagged); several with commas.
 
-The newest comes first. Columns: id, date, account, folder, flags (N is new), from, subject. The exit code is 3 when nothing
-is found. While no daemon runs, the index is brought up to date first.`
+The newest comes first. Columns: id, date, account, folder, flags (N is new), from, subject; a table leaves out the one
+account or folder asked for. The exit code is 3 when nothing is found. While no daemon runs, the index is brought up to date first.`
 
 const searchExamples = `mailctl search headers --from bill --since 7d
 mailctl search headers --subject "quarterly report" --user anna@example.org --folder Archive
@@ -120,15 +120,17 @@ func searchHeaders(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	l := c.list(column{name: "id"}, column{name: "date"}, column{name: "account", shrinks: true}, column{name: "folder", shrinks: true},
-		column{name: "flags"}, column{name: "from", shrinks: true}, column{name: "subject", shrinks: true})
+	one := func(flag string) bool { return len(c.StringSlice(flag)) == 1 }
+	l := c.list(column{name: "id"}, column{name: "date"}, column{name: "account", least: 8, hidden: one("user") && len(q.Accounts) == 1},
+		column{name: "folder", least: 7, hidden: one("folder")}, column{name: "flags"}, column{name: "from", least: 10},
+		column{name: "subject", least: 12})
 	cutOff := false
 	err = ix.Search(ctx, q, func(m index.Message) error {
 		if !c.IsSet("limit") && q.Limit > 0 && l.count == q.Limit-1 {
 			cutOff = true
 			return errEnough
 		}
-		row := []string{fmt.Sprint(m.ID), c.moment(m.Arrived), m.Account, m.Folder, flagColumn(m), m.Header.From, m.Header.Subject}
+		row := []string{fmt.Sprint(m.ID), c.shortMoment(m.Arrived), m.Account, m.Folder, flagColumn(m), m.Header.From, m.Header.Subject}
 		return l.add(row, viewMessage(m))
 	})
 	if err != nil && !errors.Is(err, errEnough) {

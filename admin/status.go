@@ -46,7 +46,20 @@ type statusView struct {
 type diskView struct {
 	FreeOctets  int64 `json:"free_octets"`
 	TotalOctets int64 `json:"total_octets"`
-	FreeFiles   int64 `json:"free_files"`
+	FreeFiles   int64 `json:"free_files"` // -1 = the file system sets no limit
+}
+
+// statDisk looks at the file system that path is on.
+func statDisk(path string) (diskView, error) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(path, &s); err != nil {
+		return diskView{}, err
+	}
+	d := diskView{FreeOctets: int64(s.Bavail) * int64(s.Bsize), TotalOctets: int64(s.Blocks) * int64(s.Bsize), FreeFiles: int64(s.Ffree)}
+	if s.Files == 0 {
+		d.FreeFiles = -1
+	}
+	return d, nil
 }
 
 func (v *statusView) problem(format string, args ...any) {
@@ -175,16 +188,15 @@ func escapeGlob(path string) string {
 }
 
 func (c *call) lookAtDisk(_ context.Context, v *statusView) error {
-	var s unix.Statfs_t
-	if err := unix.Statfs(c.box.cfg.DataDir, &s); err != nil {
+	d, err := c.world.disk(c.box.cfg.DataDir)
+	if err != nil {
 		return fmt.Errorf("disk of %s: %w", c.box.cfg.DataDir, err)
 	}
-	d := diskView{FreeOctets: int64(s.Bavail) * int64(s.Bsize), TotalOctets: int64(s.Blocks) * int64(s.Bsize), FreeFiles: int64(s.Ffree)}
 	v.Disk = &d
 	if d.FreeOctets < leastFreeOctets && float64(d.FreeOctets) < leastFreeShare*float64(d.TotalOctets) {
 		v.problem("the disk of %s is nearly full, %s are free: mail is refused for a time when it is full", c.box.cfg.DataDir, shortSize(d.FreeOctets))
 	}
-	if s.Files > 0 && d.FreeFiles < leastFreeFiles {
+	if d.FreeFiles >= 0 && d.FreeFiles < leastFreeFiles {
 		v.problem("the file system of %s has room for only %d more files (inodes): each message is one", c.box.cfg.DataDir, d.FreeFiles)
 	}
 	return nil
@@ -201,17 +213,17 @@ func (c *call) writeStatus(v statusView) error {
 	}
 	facts = append(facts, fact{"daemon", v.Daemon})
 	if v.DataDir != "" {
-		facts = append(facts, fact{"config", v.Config}, fact{"data", v.DataDir},
-			fact{"accounts", fmt.Sprintf("%d in %d domains, %d aliases", v.Accounts, v.Domains, v.Aliases)})
+		facts = append(facts, fact{"config", v.Config}, fact{"data", v.DataDir}, fact{"domains", fmt.Sprint(v.Domains)},
+			fact{"accounts", fmt.Sprint(v.Accounts)}, fact{"aliases", fmt.Sprint(v.Aliases)})
 	}
 	if v.Index != nil {
-		facts = append(facts, fact{"index", fmt.Sprintf("%s, %d messages in %d folders, %s", v.Index.State, v.Index.Messages, v.Index.Folders, shortSize(v.Index.Octets))})
+		facts = append(facts, fact{"index", v.Index.State}, fact{"messages", fmt.Sprint(v.Index.Messages)}, fact{"index size", c.size(v.Index.Octets)})
 	}
 	for _, w := range v.Wrecks {
 		facts = append(facts, fact{"set aside", w + " can be removed"})
 	}
 	if v.Disk != nil {
-		facts = append(facts, fact{"disk", fmt.Sprintf("%s free of %s", shortSize(v.Disk.FreeOctets), shortSize(v.Disk.TotalOctets))})
+		facts = append(facts, fact{"disk free", c.size(v.Disk.FreeOctets)}, fact{"disk size", c.size(v.Disk.TotalOctets)})
 	}
 	err := c.facts(facts, v)
 	if err == nil && len(v.Problems) > 0 {

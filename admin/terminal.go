@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"maild/appliance/account"
@@ -46,19 +47,30 @@ func (c *call) secret(ctx context.Context, question string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("prepare the terminal: %w", err)
 	}
+	// Before the question, so that no answer is ever too fast.
+	if err := echoOff(fd); err != nil {
+		return "", fmt.Errorf("prepare the terminal: %w", err)
+	}
 	fmt.Fprint(c.world.errs, question)
 	text, err := interruptible(ctx, func() (string, error) {
 		b, err := term.ReadPassword(fd)
 		return string(b), err
 	})
 	fmt.Fprintln(c.world.errs)
-	if ctx.Err() != nil {
-		err = errors.Join(err, term.Restore(fd, before))
-	}
+	err = errors.Join(err, term.Restore(fd, before))
 	if errors.Is(err, io.EOF) {
 		err = errors.New("no password was typed")
 	}
 	return text, err
+}
+
+func echoOff(fd int) error {
+	t, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	if err != nil {
+		return err
+	}
+	t.Lflag &^= unix.ECHO
+	return unix.IoctlSetTermios(fd, unix.TCSETS, t)
 }
 
 // newPassword asks twice on a terminal.

@@ -173,7 +173,7 @@ func listUsers(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	l := c.list(column{name: "account"}, column{name: "state"}, column{name: "quota", right: true}, column{name: "messages", right: true},
+	l := c.list(column{name: "account"}, column{name: "state"}, column{name: "quota", right: true}, column{name: "quota msgs", right: true},
 		column{name: "created"})
 	for _, u := range users {
 		v := viewUser(u)
