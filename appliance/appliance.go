@@ -146,11 +146,18 @@ func (a *Appliance) runIndex(ctx context.Context) {
 	}
 }
 
-// sweep compares index and Maildirs by directory times: at the start, and then
-// now and again.
+// sweep compares index and Maildirs by directory times now and again. At the
+// start the index does so by itself.
 func (a *Appliance) sweep(ctx context.Context) {
 	for {
-		start := time.Now()
+		a.mu.Lock()
+		wait := time.Duration(a.cfg.Index.Sweep)
+		a.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
 		report, err := a.index.Reconcile(ctx, index.ReconcileOptions{})
 		switch {
 		case ctx.Err() != nil:
@@ -159,15 +166,7 @@ func (a *Appliance) sweep(ctx context.Context) {
 			a.log.Error("reconcile", "err", err)
 		case report.Added+report.Changed+report.Removed > 0:
 			a.log.Info("reconcile", "added", report.Added, "changed", report.Changed, "removed", report.Removed,
-				"failed", report.Failed, "elapsed", time.Since(start).Round(time.Millisecond))
-		}
-		a.mu.Lock()
-		wait := time.Duration(a.cfg.Index.Sweep)
-		a.mu.Unlock()
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(wait):
+				"failed", report.Failed, "elapsed", report.Elapsed.Round(time.Millisecond))
 		}
 	}
 }
