@@ -11,6 +11,7 @@ import (
 )
 
 func main() {
+	syscall.Umask(0o077) // as the daemon: what mailctl makes in its place is nobody else's to read
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := admin.Main(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr)
 	stop()
