@@ -267,3 +267,46 @@ type whole struct{ b []byte }
 
 func (s *whole) Fill() ([]byte, error) { return s.b, nil }
 func (s *whole) Consume(n int)         { s.b = s.b[n:] }
+
+// FuzzIntake: however a message is cut, the file is the message less its
+// Return-Path fields, found line by line.
+func FuzzIntake(f *testing.F) {
+	f.Add([]byte("A: b\nReturn-Path: x\n y\nC: d\n\nReturn-Path: z\n"), 3)
+	f.Add([]byte("return-PATH\t:\n\t\n\n"), 1)
+	f.Fuzz(func(t *testing.T, text []byte, size int) {
+		var want bytes.Buffer
+		header, drop := true, false
+		for line := range bytes.Lines(text) {
+			name, _, isField := bytes.Cut(line, []byte(":"))
+			switch {
+			case !header:
+			case line[0] == '\n':
+				header, drop = false, false
+			case line[0] == ' ' || line[0] == '\t':
+			default:
+				drop = isField && len(name) < maxNameOctets && bytes.EqualFold(bytes.TrimRight(name, " \t"), []byte("return-path"))
+			}
+			if !header || !drop {
+				want.Write(line)
+			}
+		}
+		var got bytes.Buffer
+		in, _ := NewIntake(&got, nil, len(text))
+		for rest := text; len(rest) > 0; {
+			n := min(max(1, size%50), len(rest))
+			if _, err := in.Write(rest[:n]); err != nil {
+				t.Fatal(err)
+			}
+			rest = rest[n:]
+		}
+		if err := in.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got.Bytes(), want.Bytes()) {
+			t.Fatalf("%q by %d: wrote %q, want %q", text, size, got.Bytes(), want.Bytes())
+		}
+		if head, _, _ := bytes.Cut(append([]byte("\n"), got.Bytes()...), []byte("\n\n")); len(got.Bytes()) < 1000 && !bytes.HasPrefix(append([]byte("\n"), in.Header()...), head) {
+			t.Fatalf("%q: header %q, want %q", text, in.Header(), head)
+		}
+	})
+}

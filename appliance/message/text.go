@@ -58,6 +58,8 @@ type bodyWalker struct {
 	leaf     *leaf  // nil: a multipart's preamble or epilogue
 	eol      string // a line end that belongs to the leaf unless a delimiter follows
 
+	parted      bool   // there was a part that is no multipart
+	preamble    []byte // what stood before it
 	plain, html strings.Builder
 	loose       []Attachment // HTML that is no alternative to plain text
 	out         Body
@@ -138,6 +140,9 @@ func (w *bodyWalker) chunk(chunk []byte, lineStart bool) {
 }
 
 // delimiter reports whether a line is one of the boundaries that are open (RFC 2046 §5.1.1). An outer one ends what is inside.
+//
+// QUIRK: RFC 2046 lets a line that only begins with the boundary count, and mail with a boundary cut short in its header field is seen.
+// A short boundary must stand alone, though: lines of text begin with "--", too.
 func (w *bodyWalker) delimiter(line []byte) (level int, last, ok bool) {
 	if len(w.stack) == 0 || len(line) < 3 || line[0] != '-' || line[1] != '-' {
 		return 0, false, false
@@ -148,8 +153,18 @@ func (w *bodyWalker) delimiter(line []byte) (level int, last, ok bool) {
 			return level, rest == "--", true
 		}
 	}
+	for level := len(w.stack) - 1; level >= 0; level-- {
+		rest, ok := strings.CutPrefix(text, w.stack[level].boundary)
+		after, last := strings.CutPrefix(rest, "--")
+		if ok && (len(w.stack[level].boundary) >= unmistakable || after[0] == ' ' || after[0] == '\t') {
+			return level, last, true
+		}
+	}
 	return 0, false, false
 }
+
+// unmistakable is the length from which a boundary does not begin a line of text by chance.
+const unmistakable = 20
 
 // endHeader begins the part whose header has been read.
 func (w *bodyWalker) endHeader() {
@@ -163,6 +178,7 @@ func (w *bodyWalker) endHeader() {
 		w.stack = append(w.stack, multipart{p.boundary, alternative || p.info.Type == "multipart/alternative"})
 		return
 	}
+	w.parted = true
 	l := &leaf{info: p.info, kind: p.kind, charset: p.charset, decode: p.decoder(), loose: !alternative}
 	switch l.kind {
 	case leafPlain:
@@ -175,6 +191,9 @@ func (w *bodyWalker) endHeader() {
 
 func (w *bodyWalker) content(chunk string) {
 	if w.leaf == nil {
+		if !w.parted && len(w.preamble) < w.max {
+			w.preamble = append(w.preamble, chunk[:min(len(chunk), w.max-len(w.preamble))]...)
+		}
 		return
 	}
 	w.write(w.eol)
@@ -261,6 +280,11 @@ func trimRune(b []byte) []byte {
 // body chooses between the texts.
 func (w *bodyWalker) body() Body {
 	out := w.out
+	if !w.parted {
+		// QUIRK: the boundary that was announced never comes. All of the message is shown, as it stands.
+		out.Text = strings.ReplaceAll(header.ToUTF8("", trimRune(w.preamble)), "\r\n", "\n")
+		return out
+	}
 	if strings.TrimSpace(w.plain.String()) != "" || w.html.Len() == 0 {
 		out.Text = strings.ReplaceAll(w.plain.String(), "\r\n", "\n")
 		w.out = out

@@ -45,6 +45,13 @@ func TestReadBody(t *testing.T) {
 		{"multipart without boundary", "Content-Type: multipart/mixed\n\n--x\n\nhello\n", Body{Attachments: []Attachment{{"", "multipart/mixed", 11}}}},
 		{"delimiter within a header", "Content-Type: multipart/mixed; boundary=x\n\n--x\nContent-Type: image/png\n--x\n\ntext\n--x--\n",
 			Body{Text: "text", Attachments: []Attachment{{"", "image/png", 0}}}},
+		{"boundary that never comes", "Content-Type: multipart/mixed; boundary=x\n\n--y\n\nhello\n", Body{Text: "--y\n\nhello\n"}},
+		{"boundary cut short", "Content-Type: multipart/mixed; boundary=\"----=_NextPart_000_0001\n\n------=_NextPart_000_0001_AB\n\nhello\n------=_NextPart_000_0001_AB--\nx\n",
+			Body{Text: "hello"}},
+		{"text after a boundary", "Content-Type: multipart/mixed; boundary=x\n\n--x and more\n\n--xyz\n--x-- end\nno\n", Body{Text: "--xyz"}},
+		{"one boundary begins another", "Content-Type: multipart/mixed; boundary=long-enough-to-be-unmistakable\n\n--long-enough-to-be-unmistakable\n" +
+			"Content-Type: multipart/mixed; boundary=long-enough-to-be-unmistakable-2\n\n--long-enough-to-be-unmistakable-2\n\none\n" +
+			"--long-enough-to-be-unmistakable-2--\n--long-enough-to-be-unmistakable\n\ntwo\n", Body{Text: "one\ntwo\n"}},
 		{"two texts", mixed("mixed", "\none\n", "\ntwo\n"), Body{Text: "one\ntwo"}},
 	}
 	for _, tt := range tests {
