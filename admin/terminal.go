@@ -52,24 +52,28 @@ func (c *call) secret(ctx context.Context, question string) (string, error) {
 		return "", fmt.Errorf("prepare the terminal: %w", err)
 	}
 	fmt.Fprint(c.world.errs, question)
-	text, err := interruptible(ctx, func() (string, error) {
-		b, err := term.ReadPassword(fd)
-		return string(b), err
-	})
+	text, err := interruptible(ctx, c.typedLine)
 	fmt.Fprintln(c.world.errs)
-	err = errors.Join(err, term.Restore(fd, before))
 	if errors.Is(err, io.EOF) {
 		err = errors.New("no password was typed")
 	}
-	return text, err
+	return strings.TrimSuffix(text, "\n"), errors.Join(err, term.Restore(fd, before))
 }
 
+// typedLine is the next line typed on the terminal. It changes no setting of it, so that it may be left behind, and takes no more than that line, since a
+// terminal gives one at a time.
+func (c *call) typedLine() (string, error) {
+	return bufio.NewReader(c.world.terminal).ReadString('\n')
+}
+
+// echoOff lets a terminal give whole lines without showing them. Ctrl-C still interrupts.
 func echoOff(fd int) error {
 	t, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 	if err != nil {
 		return err
 	}
-	t.Lflag &^= unix.ECHO
+	t.Lflag = t.Lflag&^unix.ECHO | unix.ICANON | unix.ISIG
+	t.Iflag |= unix.ICRNL
 	return unix.IoctlSetTermios(fd, unix.TCSETS, t)
 }
 
@@ -118,9 +122,7 @@ func (c *call) confirm(ctx context.Context, question string) error {
 		return err
 	}
 	fmt.Fprint(c.world.errs, safeLine(question)+" [y/N] ")
-	answer, err := interruptible(ctx, func() (string, error) {
-		return bufio.NewReader(c.world.terminal).ReadString('\n')
-	})
+	answer, err := interruptible(ctx, c.typedLine)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
