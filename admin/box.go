@@ -123,29 +123,10 @@ func (b *box) stepDown() error {
 
 // makeDataDir makes the data directory. Root makes it the configured user's, and goes on as that user.
 func (b *box) makeDataDir() error {
-	dir := b.cfg.DataDir
-	var owner *user.User
-	if os.Geteuid() == 0 {
-		var err error
-		if owner, err = user.Lookup(b.cfg.User); err != nil {
-			return process.Become(b.cfg.User) // says what to do
-		}
-	}
-	if err := os.MkdirAll(dir, 0o750); err != nil {
+	if err := process.MakeDataDir(b.cfg.DataDir, b.cfg.User); err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
-	if owner == nil {
-		return nil
-	}
-	uid, err1 := strconv.Atoi(owner.Uid)
-	gid, err2 := strconv.Atoi(owner.Gid)
-	if err := errors.Join(err1, err2); err != nil {
-		return fmt.Errorf("user %s: %w", b.cfg.User, err)
-	}
-	if err := os.Chown(dir, uid, gid); err != nil {
-		return fmt.Errorf("data directory: %w", err)
-	}
-	return process.Become(b.cfg.User)
+	return b.stepDown()
 }
 
 // close ends what was opened.

@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"sync"
 	"syscall"
@@ -79,12 +80,15 @@ func Start(ctx context.Context, cfg config.Config, ls Listeners, log *slog.Logge
 
 // open takes the data directory and opens what is in it.
 func (a *Appliance) open(ctx context.Context) (err error) {
-	if err := process.MakeDir(a.cfg.DataDir, 0o750); err != nil {
+	if err := process.MakeDataDir(a.cfg.DataDir, a.cfg.User); err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
 	a.lock, err = process.TakeLock(a.cfg.LockFile())
 	if errors.Is(err, process.ErrLocked) {
 		return fmt.Errorf("another maild runs on %s: stop it first, or give this one another data_dir", a.cfg.DataDir)
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w: give the data directory to the daemon's user: chown -R %s: %s", err, a.cfg.User, a.cfg.DataDir)
 	}
 	if err != nil {
 		return err

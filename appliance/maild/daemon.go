@@ -7,8 +7,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"os/user"
-	"strconv"
 	"strings"
 	"syscall"
 
@@ -100,28 +98,8 @@ func notify(log *appliance.Logger, state string) {
 
 // stepDown makes root the daemon's user for good, who owns the data directory.
 func stepDown(cfg config.Config) error {
-	if os.Geteuid() != 0 {
-		return nil
-	}
-	u, err := user.Lookup(cfg.User)
-	if err == nil {
-		err = giveDataDir(cfg.DataDir, u)
-	}
-	if err != nil && u != nil {
+	if err := process.MakeDataDir(cfg.DataDir, cfg.User); err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
 	return process.Become(cfg.User)
-}
-
-// giveDataDir makes the data directory where there is none.
-func giveDataDir(path string, u *user.User) error {
-	if _, err := os.Stat(path); err == nil || !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	uid, err1 := strconv.Atoi(u.Uid)
-	gid, err2 := strconv.Atoi(u.Gid)
-	if err := errors.Join(err1, err2, process.MakeDir(path, 0o750)); err != nil {
-		return err
-	}
-	return os.Chown(path, uid, gid)
 }

@@ -4,7 +4,9 @@
 package process
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/user"
 	"strconv"
@@ -18,17 +20,51 @@ func Become(name string) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
-	u, err := user.Lookup(name)
+	uid, gid, err := lookUp(name)
 	if err != nil {
-		return fmt.Errorf("user %q does not exist: make it with \"adduser --system --group --home /var/lib/maild %s\", or name another in the configuration (user = …)", name, name)
-	}
-	uid, err1 := strconv.Atoi(u.Uid)
-	gid, err2 := strconv.Atoi(u.Gid)
-	if err1 != nil || err2 != nil {
-		return fmt.Errorf("user %q has no numeric ids: %s, %s", name, u.Uid, u.Gid)
+		return err
 	}
 	return become(uid, gid)
 }
+
+// lookUp gives a user's ids.
+func lookUp(name string) (uid, gid int, err error) {
+	u, err := user.Lookup(name)
+	if err != nil {
+		return 0, 0, fmt.Errorf("user %q does not exist: make it with \"adduser --system --group --home /var/lib/maild %s\", or name another in the configuration (user = …)", name, name)
+	}
+	uid, err1 := strconv.Atoi(u.Uid)
+	gid, err2 := strconv.Atoi(u.Gid)
+	if err := errors.Join(err1, err2); err != nil {
+		return 0, 0, fmt.Errorf("user %q: %w", name, err)
+	}
+	return uid, gid, nil
+}
+
+// MakeDataDir makes the data directory where it is missing, durably (see MakeDir).
+// Root makes it the named user's.
+func MakeDataDir(path, owner string) error {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if os.Geteuid() != 0 {
+		return MakeDir(path, dataDirMode)
+	}
+	uid, gid, err := lookUp(owner)
+	if err != nil {
+		return err
+	}
+	if err := MakeDir(path, dataDirMode); err != nil {
+		return err
+	}
+	if err := os.Chown(path, uid, gid); err != nil {
+		return err
+	}
+	return syncDir(path)
+}
+
+// dataDirMode lets the group of the daemon look at the files that allow it.
+const dataDirMode = 0o750
 
 // BecomeOwner makes a process of root's one of the user's who owns path, so that
 // no file made there ends up root's. It does nothing where root owns path.
