@@ -281,10 +281,3 @@ func shortSize(octets int64) string {
 	}
 	return fmt.Sprintf("%.0f %ciB", f, unit)
 }
-
-func yesNo(b bool) string {
-	if b {
-		return "yes"
-	}
-	return "no"
-}

@@ -19,9 +19,6 @@ type mailCommand struct {
 	utf8       bool
 }
 
-// recipientCommand is what RCPT said.
-type recipientCommand struct{ to mail.ForwardPath }
-
 // command answers a line from the client or passes it to go-smtp. In a SASL
 // exchange the line is passed as it is.
 func (c *conn) command(line []byte) {
@@ -239,7 +236,7 @@ func (c *conn) rcptCommand(arg string) {
 		if to.Domain == "" {
 			to.Domain = c.cfg.Hostname // <postmaster>
 		}
-		c.recipient = recipientCommand{to}
+		c.recipient = to
 		c.pass("RCPT TO:" + to.Path())
 	}
 }

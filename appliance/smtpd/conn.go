@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"maild/appliance/mail"
 )
 
 // Limits on what a client may make us hold or wait for.
@@ -83,8 +85,8 @@ type conn struct {
 	verb      string // the command that is being answered
 	hello     string // argument of EHLO, "" before it
 	esmtp     bool   // EHLO or LHLO, not HELO
-	pending   mailCommand
-	recipient recipientCommand
+	pending   mailCommand      // what MAIL said
+	recipient mail.ForwardPath // what RCPT said
 	junk      int
 	authFails int
 	dead      bool // nothing is read or written any more

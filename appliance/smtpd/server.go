@@ -145,13 +145,6 @@ func (s *Server) isStopping() bool {
 	return s.stopping
 }
 
-// Connections is the number of open connections.
-func (s *Server) Connections() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.conns)
-}
-
 // Shutdown stops listening, tells idle clients 421 and lets transactions end. When
 // ctx ends first, it cuts what is left and returns ctx's error. No message that
 // was acknowledged is lost either way.

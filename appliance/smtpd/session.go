@@ -85,7 +85,7 @@ func (s *session) maySend(m mailCommand) error {
 
 // Rcpt adds a recipient, whom delivery knows.
 func (s *session) Rcpt(key string, _ *smtp.RcptOptions) error {
-	tx, to := s.tx, s.c.recipient.to
+	tx, to := s.tx, s.c.recipient
 	r, err := s.recipient(tx, to)
 	if err != nil {
 		s.logRefusal(err, "command", "RCPT", "id", tx.msg.ID, "from", tx.msg.Envelope.From.Path(), "to", to.Path())
