@@ -80,11 +80,11 @@ type conn struct {
 	aborted   string // the command that ended it before, "" if none
 	mute      bool   // go-smtp's replies are not for the client
 
-	replyPart []byte // of a reply line of go-smtp's
-	out       []byte // replies not yet sent
-	verb      string // the command that is being answered
-	hello     string // argument of EHLO, "" before it
-	esmtp     bool   // EHLO or LHLO, not HELO
+	replyPart []byte           // of a reply line of go-smtp's
+	out       []byte           // replies not yet sent
+	verb      string           // the command that is being answered
+	hello     string           // argument of EHLO, "" before it
+	esmtp     bool             // EHLO or LHLO, not HELO
 	pending   mailCommand      // what MAIL said
 	recipient mail.ForwardPath // what RCPT said
 	junk      int
