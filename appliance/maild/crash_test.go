@@ -143,7 +143,7 @@ func TestKill(t *testing.T) {
 	if testing.Short() {
 		rounds = 2
 	}
-	b := newBox(t, "", "mx")
+	b := newBox(t, noSweep, "mx")
 	d := b.start()
 	l := sendAlways(t, b.address("mx"), 4)
 	for range rounds {
@@ -162,7 +162,7 @@ func TestKill(t *testing.T) {
 // traffic refuses nobody.
 func TestRestart(t *testing.T) {
 	t.Parallel()
-	b := newBox(t, "", "mx")
+	b := newBox(t, noSweep, "mx")
 	d := b.start()
 	l := sendAlways(t, b.address("mx"), 4)
 	for range 3 {

@@ -150,4 +150,3 @@ func (d *daemon) awaitLog(text string) {
 	d.t.Helper()
 	eventually(d.t, "in the log: "+text, func() bool { return strings.Contains(d.log.String(), text) })
 }
-

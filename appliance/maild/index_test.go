@@ -18,6 +18,11 @@ func TestIndexFaults(t *testing.T) {
 		"removed":           os.Remove,
 		"removed with log":  removeWithLog,
 		"removed its log":   func(path string) error { return os.Remove(path + "-wal") },
+		"its log cut":       func(path string) error { return os.Truncate(path+"-wal", 0) },
+		"its log spoilt":    func(path string) error { return overwrite(path + "-wal") },
+		"its memory cut":    func(path string) error { return os.Truncate(path+"-shm", 0) },
+		"its memory gone":   func(path string) error { return os.Remove(path + "-shm") },
+		"its memory spoilt": func(path string) error { return overwrite(path + "-shm") },
 		"empty":             func(path string) error { return os.Truncate(path, 0) },
 		"cut in the middle": func(path string) error { return os.Truncate(path, 20_000) },
 		"overwritten":       overwrite,
@@ -27,7 +32,7 @@ func TestIndexFaults(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBox(t, "", "mx")
+			b := newBox(t, noSweep, "mx")
 			d := b.start()
 			l := sendAlways(t, b.address("mx"), 2)
 			l.await(t, 50)

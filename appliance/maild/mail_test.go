@@ -13,7 +13,7 @@ import (
 // file, and the search that finds it.
 func TestFirstMail(t *testing.T) {
 	t.Parallel()
-	b := newBox(t, "", "mx", "submission", "submissions", "lmtp")
+	b := newBox(t, noSweep, "mx", "submission", "submissions", "lmtp")
 	b.addUser("ann@" + host) // no daemon yet
 	d := b.start()
 	for _, tc := range []struct {
