@@ -191,27 +191,9 @@ func (c *call) mail() *store.Mailboxes {
 func (c *call) daemonUp() (bool, error) { return process.Locked(c.box.cfg.LockFile()) }
 
 // indexOptions say how the index is opened.
-func (c *call) indexOptions(ctx context.Context) index.Options {
-	o := index.Options{Path: c.box.cfg.IndexDB(), Headers: c.box.cfg.Index.Headers, Source: c.mail(), Log: c.log()}
-	if c.box.file == "" {
-		// Without the configuration, the file itself knows best what it was built with.
-		o.Headers = builtHeaders(ctx, o)
-	}
-	return o
-}
-
-func builtHeaders(ctx context.Context, o index.Options) []string {
-	o.ReadOnly, o.Log = true, nil
-	ix, err := index.Open(ctx, o)
-	if err != nil {
-		return nil
-	}
-	defer ix.Close()
-	status, err := ix.Status(ctx)
-	if err != nil {
-		return nil
-	}
-	return status.Headers
+func (c *call) indexOptions() index.Options {
+	// Without the configuration, the file itself knows best what it was built with.
+	return index.Options{Path: c.box.cfg.IndexDB(), Headers: c.box.cfg.Index.Headers, KeepHeaders: c.box.file == "", Source: c.mail(), Log: c.log()}
 }
 
 // search opens the index to be asked. While no daemon runs, it is brought up to date first, and made anew where it is missing or
@@ -241,7 +223,7 @@ const (
 
 // followedIndex opens the index that a daemon keeps. One that was just lost is made anew by the daemon within a second or two.
 func (c *call) followedIndex(ctx context.Context) (*index.Index, error) {
-	o := c.indexOptions(ctx)
+	o := c.indexOptions()
 	o.ReadOnly = true
 	deadline := time.Now().Add(remakePatience)
 	for {
@@ -264,7 +246,7 @@ func (c *call) followedIndex(ctx context.Context) (*index.Index, error) {
 
 // caughtUpIndex opens the index and makes it agree with the mail on disk. Where nothing can be written it is taken as it is.
 func (c *call) caughtUpIndex(ctx context.Context) (*index.Index, error) {
-	o := c.indexOptions(ctx)
+	o := c.indexOptions()
 	ix, err := index.Open(ctx, o)
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
 		o.ReadOnly = true

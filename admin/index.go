@@ -40,7 +40,7 @@ type indexView struct {
 
 // lookAtIndex reads the state of the index without changing anything. An error is one of rights, or of ctx.
 func (c *call) lookAtIndex(ctx context.Context) (v indexView, problem string, err error) {
-	o := c.indexOptions(ctx)
+	o := c.indexOptions()
 	o.ReadOnly = true
 	v = indexView{Path: o.Path, State: "good", Headers: []string{}}
 	if v.Followed, err = c.daemonUp(); err != nil {
@@ -127,7 +127,7 @@ func indexRebuild(ctx context.Context, c *call) error {
 	if err := c.checkAccounts(ctx, names); err != nil {
 		return err
 	}
-	ix, err := index.Open(ctx, c.indexOptions(ctx))
+	ix, err := index.Open(ctx, c.indexOptions())
 	if err != nil {
 		return fmt.Errorf("index: %w", err)
 	}

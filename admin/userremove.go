@@ -102,7 +102,7 @@ func (c *call) forget(ctx context.Context, name string) error {
 	if _, err := os.Stat(c.box.cfg.IndexDB()); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	ix, err := index.Open(ctx, c.indexOptions(ctx))
+	ix, err := index.Open(ctx, c.indexOptions())
 	if err != nil {
 		return err
 	}

@@ -27,6 +27,7 @@ package index
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -87,11 +88,13 @@ const AllHeaders = "all"
 
 // Options say where the index is and what it follows.
 type Options struct {
-	Path     string       // index.db; its directory must exist
-	Headers  []string     // names of further header fields to index; AllHeaders for every one
-	Source   Source       // may be nil: then nothing can be reconciled, and header terms beyond the index find nothing
-	Log      *slog.Logger // nil = none
-	ReadOnly bool         // never writes, never sets aside; a missing or unfit file is an error
+	Path    string   // index.db; its directory must exist
+	Headers []string // names of further header fields to index; AllHeaders for every one
+	// KeepHeaders has the fields indexed that the file was built with, whatever Headers says: for a copy whose configuration is not at hand.
+	KeepHeaders bool
+	Source      Source       // may be nil: then nothing can be reconciled, and header terms beyond the index find nothing
+	Log         *slog.Logger // nil = none
+	ReadOnly    bool         // never writes, never sets aside; a missing or unfit file is an error
 }
 
 // Index is an open index.db.
@@ -130,18 +133,33 @@ func Open(ctx context.Context, opt Options) (*Index, error) {
 	}
 	ix.queue.init()
 	ix.marks.init()
-	if opt.ReadOnly {
-		ix.gen, err = openGeneration(ctx, path, true)
-		return ix, err
-	}
-	if ix.lock, err = openFileLock(path + ".lock"); err != nil {
+	if err := ix.openFile(ctx); err != nil {
 		return nil, err
+	}
+	if opt.KeepHeaders {
+		built, err := ix.gen.builtWith(ctx)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("index: %w", readError(err)), ix.Close())
+		}
+		if built != notBuilt {
+			ix.fields = newFieldFilter(strings.Fields(built))
+		}
+	}
+	return ix, nil
+}
+
+func (ix *Index) openFile(ctx context.Context) (err error) {
+	if ix.opt.ReadOnly {
+		ix.gen, err = openGeneration(ctx, ix.opt.Path, true)
+		return err
+	}
+	if ix.lock, err = openFileLock(ix.opt.Path + ".lock"); err != nil {
+		return err
 	}
 	if ix.gen, err = ix.openOrMake(ctx); err != nil {
 		ix.lock.close()
-		return nil, err
 	}
-	return ix, nil
+	return err
 }
 
 // Close closes the file. Run must have returned. What was recorded and not flushed is left for the next reconcile.

@@ -247,10 +247,13 @@ func (rc *reconciler) emit(ctx context.Context, c change) bool {
 	}
 }
 
+// notBuilt stands for the further fields of a file that was never filled.
+const notBuilt = "?"
+
 // builtWith is the set of further fields the rows in the file have.
 func (g *generation) builtWith(ctx context.Context) (string, error) {
 	var v string
-	err := g.read.QueryRowContext(ctx, `SELECT coalesce((SELECT value FROM meta WHERE name = 'headers'), '?')`).Scan(&v)
+	err := g.read.QueryRowContext(ctx, `SELECT coalesce((SELECT value FROM meta WHERE name = 'headers'), ?)`, notBuilt).Scan(&v)
 	return v, err
 }
 
