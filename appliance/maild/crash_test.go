@@ -179,3 +179,28 @@ func TestRestart(t *testing.T) {
 	}
 	d.stop()
 }
+
+// TestCommandsUnderLoad: what is administered while mail flows works, and holds up no
+// mail.
+func TestCommandsUnderLoad(t *testing.T) {
+	t.Parallel()
+	b := newBox(t, noSweep, "mx")
+	d := b.start()
+	l := sendAlways(t, b.address("mx"), 2)
+	l.await(t, 20)
+	for i := range 5 {
+		name, alias := fmt.Sprintf("user%d@%s", i, host), fmt.Sprintf("alias%d@%s", i, host)
+		b.addUser(name)
+		b.mustMailctl("", "alias", "add", alias, name)
+		b.mustMailctl("", "index", "rebuild")
+		b.mustMailctl("", "search", "headers", "--limit", "10")
+		b.mustMailctl("", "status")
+		b.mustMailctl("", "alias", "remove", alias)
+		b.mustMailctl("", "user", "remove", "--yes", name)
+	}
+	l.await(t, 20)
+	l.end()
+	b.awaitIndex()
+	l.check(t, b)
+	d.stop()
+}

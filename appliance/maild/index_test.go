@@ -18,11 +18,6 @@ func TestIndexFaults(t *testing.T) {
 		"removed":           os.Remove,
 		"removed with log":  removeWithLog,
 		"removed its log":   func(path string) error { return os.Remove(path + "-wal") },
-		"its log cut":       func(path string) error { return os.Truncate(path+"-wal", 0) },
-		"its log spoilt":    func(path string) error { return overwrite(path + "-wal") },
-		"its memory cut":    func(path string) error { return os.Truncate(path+"-shm", 0) },
-		"its memory gone":   func(path string) error { return os.Remove(path + "-shm") },
-		"its memory spoilt": func(path string) error { return overwrite(path + "-shm") },
 		"empty":             func(path string) error { return os.Truncate(path, 0) },
 		"cut in the middle": func(path string) error { return os.Truncate(path, 20_000) },
 		"overwritten":       overwrite,
@@ -32,22 +27,51 @@ func TestIndexFaults(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBox(t, noSweep, "mx")
-			d := b.start()
-			l := sendAlways(t, b.address("mx"), 2)
-			l.await(t, 50)
-			if err := spoil(b.data + "/index.db"); err != nil {
-				t.Fatal(err)
-			}
-			l.await(t, 50)
+			d, l := spoilIndex(t, noSweep, spoil)
 			d.awaitLog("index: opened anew")
 			l.await(t, 20)
 			l.end()
-			b.awaitIndex()
-			l.check(t, b)
+			d.awaitIndex()
+			l.check(t, d.box)
 			d.stop()
 		})
 	}
+}
+
+// TestIndexFaultsBeside: so it is with the files that SQLite keeps beside index.db.
+// Some it mends itself, and what is wrong with others only the next sweep meets.
+func TestIndexFaultsBeside(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(path string) error{
+		"its log cut":       func(path string) error { return os.Truncate(path+"-wal", 0) },
+		"its log spoilt":    func(path string) error { return overwrite(path + "-wal") },
+		"its memory cut":    func(path string) error { return os.Truncate(path+"-shm", 0) },
+		"its memory gone":   func(path string) error { return os.Remove(path + "-shm") },
+		"its memory spoilt": func(path string) error { return overwrite(path + "-shm") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d, l := spoilIndex(t, "[index]\nsweep = \"200ms\"\n", spoil)
+			l.end()
+			d.awaitIndex()
+			l.check(t, d.box)
+			d.stop()
+		})
+	}
+}
+
+// spoilIndex does something to index.db while mail flows, and looks on for a while.
+func spoilIndex(t *testing.T, tables string, spoil func(path string) error) (*daemon, *load) {
+	t.Helper()
+	b := newBox(t, tables, "mx")
+	d := b.start()
+	l := sendAlways(t, b.address("mx"), 2)
+	l.await(t, 50)
+	if err := spoil(b.data + "/index.db"); err != nil {
+		t.Fatal(err)
+	}
+	l.await(t, 50)
+	return d, l
 }
 
 func removeWithLog(path string) error {
