@@ -120,7 +120,11 @@ func accountOptions(cfg config.Config) account.Options {
 // openTLS loads the certificate that cfg names, or a self-signed one.
 func (a *Appliance) openTLS(cfg config.Config) (*certificate, error) {
 	if cfg.TLS.Certificate != "" {
-		return loadCertificate(cfg.TLS.Certificate, cfg.TLS.Key, a.log)
+		c, err := loadCertificate(cfg.TLS.Certificate, cfg.TLS.Key, a.log)
+		if errors.Is(err, fs.ErrPermission) {
+			err = fmt.Errorf("%w: maild reads it as user %s: let that user read both files (chgrp, chmod g+r, and g+x on the directories above)", err, cfg.User)
+		}
+		return c, err
 	}
 	certFile, keyFile := cfg.SelfSigned()
 	if err := ensureSelfSigned(certFile, keyFile, cfg.Hostname); err != nil {
