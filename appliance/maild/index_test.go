@@ -39,15 +39,15 @@ func TestIndexFaults(t *testing.T) {
 }
 
 // TestIndexFaultsBeside: so it is with the files that SQLite keeps beside index.db.
-// Some it mends itself, and what is wrong with others only the next sweep meets.
+// Some it mends itself, and what is wrong with others only the next sweep meets. What
+// is written into the -shm is beyond it: that is not a file but memory in common.
 func TestIndexFaultsBeside(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(path string) error{
-		"its log cut":       func(path string) error { return os.Truncate(path+"-wal", 0) },
-		"its log spoilt":    func(path string) error { return overwrite(path + "-wal") },
-		"its memory cut":    func(path string) error { return os.Truncate(path+"-shm", 0) },
-		"its memory gone":   func(path string) error { return os.Remove(path + "-shm") },
-		"its memory spoilt": func(path string) error { return overwrite(path + "-shm") },
+		"its log cut":     func(path string) error { return os.Truncate(path+"-wal", 0) },
+		"its log spoilt":  func(path string) error { return overwrite(path + "-wal") },
+		"its memory cut":  func(path string) error { return os.Truncate(path+"-shm", 0) },
+		"its memory gone": func(path string) error { return os.Remove(path + "-shm") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -74,8 +74,18 @@ func spoilIndex(t *testing.T, tables string, spoil func(path string) error) (*da
 	return d, l
 }
 
+// removeWithLog is rm index.db*, and SQLite may be quicker with the files beside.
 func removeWithLog(path string) error {
-	return errors.Join(os.Remove(path), os.Remove(path+"-wal"), os.Remove(path+"-shm"))
+	return errors.Join(os.Remove(path), removeLog(path))
+}
+
+func removeLog(path string) error {
+	for _, suffix := range []string{"-wal", "-shm"} {
+		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // overwrite puts other octets into the file as it is.
@@ -107,10 +117,8 @@ func replace(path string, data []byte) error {
 	if err := os.WriteFile(path+".other", data, 0o600); err != nil {
 		return err
 	}
-	for _, suffix := range []string{"-wal", "-shm"} {
-		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
+	if err := removeLog(path); err != nil {
+		return err
 	}
 	return os.Rename(path+".other", path)
 }
