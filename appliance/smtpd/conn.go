@@ -291,13 +291,13 @@ func (c *conn) Close() error {
 	c.closeOnce.Do(func() {
 		c.flush()
 		c.dead = true
+		c.srv.forget(c) // before the client sees the end, and comes again
 		if c.transport != c.Conn {
 			c.Conn.SetDeadline(time.Now().Add(time.Second)) // for close_notify
 			c.transport.Close()
 		}
 		c.Conn.Close()
 		c.in.release()
-		c.srv.forget(c)
 	})
 	return nil
 }
