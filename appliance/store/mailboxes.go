@@ -101,10 +101,7 @@ func (m *Mailboxes) take(account string, create bool) (*sharedTree, error) {
 		t.users++
 		return t, nil
 	}
-	tree, err := maildir.Open(path)
-	if errors.Is(err, fs.ErrNotExist) && create {
-		tree, err = maildir.Create(path)
-	}
+	tree, err := openTree(path, create)
 	if err != nil {
 		return nil, fmt.Errorf("mailbox of %s: %w", account, err)
 	}
@@ -112,6 +109,21 @@ func (m *Mailboxes) take(account string, create bool) (*sharedTree, error) {
 	t := &sharedTree{Tree: tree, users: 1}
 	m.trees[account] = t
 	return t, nil
+}
+
+// openTree opens the tree at path, DOMAIN/USER below the root. Neither of the two
+// may be a link, which Accounts would not find.
+func openTree(path string, create bool) (*maildir.Tree, error) {
+	for _, dir := range []string{filepath.Dir(path), path} {
+		if info, err := os.Lstat(dir); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			return nil, fmt.Errorf("%s is a symbolic link, which is not followed: mount the other place there instead", dir)
+		}
+	}
+	tree, err := maildir.Open(path)
+	if errors.Is(err, fs.ErrNotExist) && create {
+		return maildir.Create(path)
+	}
+	return tree, err
 }
 
 func (m *Mailboxes) giveBack(account string, t *sharedTree) {

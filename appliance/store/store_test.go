@@ -119,6 +119,21 @@ func TestSource(t *testing.T) {
 	}
 }
 
+// Accounts does not find what is behind a link, so nothing is delivered there.
+func TestLinksAreNotFollowed(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t)
+	put(t, s, "ann@example.org")
+	must(t, os.Symlink(filepath.Join(s.root, "example.org"), filepath.Join(s.root, "link.example")))
+	must(t, os.Symlink("ann", filepath.Join(s.root, "example.org", "bob")))
+	for _, account := range []string{"ann@link.example", "bob@example.org"} {
+		if d, err := s.Stage(account); err == nil {
+			d.Abort()
+			t.Errorf("%s: a link was followed", account)
+		}
+	}
+}
+
 func TestPath(t *testing.T) {
 	t.Parallel()
 	m := OpenMailboxes("/mail")
