@@ -83,7 +83,7 @@ func exitCode(err error) int {
 		return ExitExists
 	case errors.Is(err, account.ErrNotFound), errors.Is(err, index.ErrNotFound):
 		return ExitNotFound
-	case errors.Is(err, account.ErrInvalid):
+	case errors.Is(err, account.ErrInvalid), errors.Is(err, index.ErrTooLong):
 		return ExitUsage
 	case errors.Is(err, process.ErrLocked), sqliteBusy(err):
 		return ExitLocked

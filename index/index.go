@@ -42,6 +42,9 @@ import (
 // ErrNotFound says that there is no such message.
 var ErrNotFound = errors.New("no such message")
 
+// ErrTooLong says that a query has more terms than SQLite takes. Its remedy is a shorter one.
+var ErrTooLong = errors.New("too many words in one search")
+
 // ErrDamaged says that index.db cannot be read. Its remedy is a reconcile, which sets the file aside.
 var ErrDamaged = errors.New("the index is damaged")
 

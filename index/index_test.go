@@ -168,7 +168,7 @@ func FuzzTerms(f *testing.F) {
 			Headers: []HeaderTerm{{s, s}, {"subject", s}, {"x-trace", s}}, With: s, Without: s,
 		}
 		for _, q := range []Query{q, {Subject: []string{s}}, {From: []string{s}, Subject: []string{"hello"}}, {Headers: q.Headers}, {MessageID: s}, {Accounts: []string{s}}} {
-			if err := ix.Search(context.Background(), q, func(Message) error { return nil }); err != nil {
+			if err := ix.Search(context.Background(), q, func(Message) error { return nil }); err != nil && !errors.Is(err, ErrTooLong) {
 				t.Fatalf("%q: %v", s, err)
 			}
 		}
@@ -176,6 +176,36 @@ func FuzzTerms(f *testing.F) {
 			t.Fatalf("%d messages left", c)
 		}
 	})
+}
+
+// A search of very many words or flags is refused in words, or answered; SQLite's own limits are not met.
+func TestLongSearches(t *testing.T) {
+	t.Parallel()
+	src := newMapSource()
+	src.put(inbox, File{Key: "1"}, letter("1@x", "bob@x", "hello world"))
+	ix := openTest(t, Options{Source: src})
+	reconcile(t, ix, ReconcileOptions{})
+	for _, c := range []struct {
+		q    Query
+		want int
+		err  error
+	}{
+		{Query{Subject: []string{strings.Repeat("hello ", maxTerms)}}, 1, nil},
+		{Query{Subject: []string{strings.Repeat("% ", maxTerms)}}, 0, nil},
+		{Query{Subject: []string{strings.Repeat("hello ", maxTerms+1)}}, 0, ErrTooLong},
+		{Query{Headers: make([]HeaderTerm, maxTerms+1)}, 0, ErrTooLong},
+		{Query{Without: strings.Repeat("SFé", 5000)}, 1, nil},
+		{Query{With: strings.Repeat("é", 5000)}, 0, nil},
+	} {
+		found := 0
+		err := ix.Search(t.Context(), c.q, func(Message) error {
+			found++
+			return nil
+		})
+		if !errors.Is(err, c.err) || found != c.want {
+			t.Errorf("%.60v: %d found, %v, want %d, %v", c.q, found, err, c.want, c.err)
+		}
+	}
 }
 
 func FuzzSpaced(f *testing.F) {

@@ -2,6 +2,7 @@ package index
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -71,10 +72,10 @@ func (q *Query) compile() *where {
 	if q.SmallerThan > 0 {
 		w.add("m.octets < ?", q.SmallerThan)
 	}
-	for _, f := range q.With {
+	for _, f := range letters(q.With) {
 		w.add("instr(m.flags, ?) > 0", string(f))
 	}
-	for _, f := range q.Without {
+	for _, f := range letters(q.Without) {
 		w.add("instr(m.flags, ?) = 0", string(f))
 	}
 	if q.Unseen != nil {
@@ -84,6 +85,37 @@ func (q *Query) compile() *where {
 		w.add("m.new = ?", *q.New)
 	}
 	return w
+}
+
+// letters gives the different letters of flags, and "?" for all that can't be flags: no message has that.
+func letters(flags string) []rune {
+	var list []rune
+	for _, f := range flags {
+		if (f < 'a' || f > 'z') && (f < 'A' || f > 'Z') {
+			f = '?'
+		}
+		if !slices.Contains(list, f) {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// maxTerms keeps a query far below the depth that SQLite allows an expression.
+const maxTerms = 100
+
+// check refuses a query that SQLite would.
+func (q *Query) check() error {
+	terms := len(q.Headers)
+	for _, list := range [][]string{q.From, q.To, q.Cc, q.Subject} {
+		for _, term := range list {
+			terms += len(strings.Fields(sanitize(term)))
+		}
+	}
+	if terms > maxTerms {
+		return fmt.Errorf("%w: %d, at most %d are possible", ErrTooLong, terms, maxTerms)
+	}
+	return nil
 }
 
 // bareID writes an id as the column has it.

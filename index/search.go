@@ -17,8 +17,11 @@ import (
 const pageRows = 256
 
 // Search calls fn for each message that answers q, newest first by time of arrival. An error of fn ends the search and is returned. Memory does
-// not grow with the number of hits. The rows are read in pages: what is written meanwhile may be in a later page or not.
+// not grow with the number of hits. A query of more than a hundred words is ErrTooLong. The rows are read in pages: what is written meanwhile may be in a later page or not.
 func (ix *Index) Search(ctx context.Context, q Query, fn func(Message) error) error {
+	if err := q.check(); err != nil {
+		return fmt.Errorf("search: %w", err)
+	}
 	match, err := ix.headerTerms(ctx, q.Headers)
 	if err != nil {
 		return fmt.Errorf("search: %w", readError(err))
