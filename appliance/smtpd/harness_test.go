@@ -191,6 +191,9 @@ func (c *client) line() string {
 	if err != nil {
 		return "EOF"
 	}
+	if len(s) > maxReplyOctets {
+		c.t.Errorf("a reply of %d octets: %.100s", len(s), s)
+	}
 	return s[:len(s)-2]
 }
 

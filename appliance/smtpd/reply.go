@@ -25,9 +25,20 @@ func statusReply(s mail.Status) *smtp.SMTPError {
 	return &smtp.SMTPError{Code: s.Code, EnhancedCode: smtp.EnhancedCode(s.Enhanced), Message: s.Text}
 }
 
-// say queues one of our own replies.
+// maxReplyOctets is the longest reply line, with CRLF (RFC 5321 §4.5.3.1.5).
+const maxReplyOctets = 512
+
+// say queues one of our own replies. What it quotes of the client's input may be
+// long, or UTF-8 that the client has not asked for (RFC 6531 §3.7.4.2).
 func (c *conn) say(code int, enhanced, text string) {
-	c.out = append(c.out, fmt.Sprintf("%d %s %s\r\n", code, enhanced, text)...)
+	line := strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, fmt.Sprintf("%d %s %s", code, enhanced, text))
+	c.out = append(c.out, line[:min(len(line), maxReplyOctets-2)]...)
+	c.out = append(c.out, "\r\n"...)
 }
 
 // reject answers a command that makes no sense here; too many of them end the
