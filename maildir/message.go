@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"time"
 )
 
@@ -64,6 +65,23 @@ func (t *Tree) OpenMessage(e Entry) (*os.File, error) {
 		return nil, fmt.Errorf("open %s: %w", e.Key, err)
 	}
 	return f, nil
+}
+
+// OpenFound is OpenMessage that also tells where the message was found: its flags and place may not be those of e any more.
+func (t *Tree) OpenFound(e Entry) (f *os.File, now Entry, err error) {
+	err = t.direct(e, func(d *dir, base string) (err error) {
+		now = e
+		if _, flags, ok := ParseFileName(base); ok {
+			now.Flags = flags
+		}
+		now.New = path.Base(d.path) == subNew
+		f, err = d.open(base)
+		return err
+	})
+	if err != nil {
+		return nil, e, fmt.Errorf("open %s: %w", e.Key, err)
+	}
+	return f, now, nil
 }
 
 // StatMessage describes a message's file, found again by its key if it was renamed within its folder.
