@@ -1,6 +1,7 @@
 package message
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 	"unicode"
@@ -16,17 +17,21 @@ const maxPartName = 512
 
 // part is what the header of a MIME part says (RFC 2045 §5, RFC 2183).
 type part struct {
-	info     Attachment
-	kind     leafKind
-	charset  string
-	boundary string
-	encoding string
+	info      Attachment
+	kind      leafKind
+	charset   string
+	boundary  string
+	encoding  string
+	attached  bool // its disposition is "attachment"
+	contentID bool // it has a Content-ID, by which another part can show it (RFC 2392)
 }
+
+func (p part) isMultipart() bool { return strings.HasPrefix(p.info.Type, "multipart/") }
 
 // parsePart reads the header of a part, or of the whole message.
 func parsePart(block []byte) part {
-	var contentType, disposition, encoding string
-	for _, f := range header.Fields(block) {
+	var contentType, disposition, encoding, id string
+	for _, f := range contentFields(block) {
 		switch {
 		case contentType == "" && strings.EqualFold(f.Name, "Content-Type"):
 			contentType = f.Value
@@ -34,6 +39,8 @@ func parsePart(block []byte) part {
 			disposition = f.Value
 		case encoding == "" && strings.EqualFold(f.Name, "Content-Transfer-Encoding"):
 			encoding = f.Value
+		case id == "" && strings.EqualFold(f.Name, "Content-ID"):
+			id = f.Value
 		}
 	}
 	mediaType, params := parseParams(contentType)
@@ -47,8 +54,9 @@ func parsePart(block []byte) part {
 	if name == "" {
 		name = partName(params["name"])
 	}
-	p := part{info: Attachment{Name: name, Type: cleanLine(mediaType)}, charset: params["charset"], boundary: params["boundary"], encoding: encoding}
-	if shown == "attachment" || name != "" && shown != "inline" {
+	p := part{info: Attachment{Name: name, Type: cleanLine(mediaType)}, charset: params["charset"], boundary: params["boundary"], encoding: encoding,
+		attached: shown == "attachment", contentID: id != ""}
+	if p.attached || name != "" && shown != "inline" {
 		return p
 	}
 	switch mediaType {
@@ -58,6 +66,36 @@ func parsePart(block []byte) part {
 		p.kind = leafHTML
 	}
 	return p
+}
+
+// contentFields gives the fields of a header whose names begin with "Content-", as header.Fields does. The others, by far the most of a
+// message's header, cost no more than their line ends.
+func contentFields(block []byte) []header.Field {
+	const prefix = "content-"
+	var room [1 << 10]byte
+	kept, keeping := room[:0], false
+	for len(block) > 0 {
+		end := bytes.IndexByte(block, '\n') + 1
+		if end == 0 {
+			end = len(block)
+		}
+		line := block[:end]
+		block = block[end:]
+		switch line[0] {
+		case ' ', '\t':
+		case 'C', 'c':
+			keeping = len(line) >= len(prefix) && bytes.EqualFold(line[:len(prefix)], []byte(prefix))
+		default:
+			if string(line) == "\n" || string(line) == "\r\n" {
+				block = nil
+			}
+			keeping = false
+		}
+		if keeping {
+			kept = append(kept, line...)
+		}
+	}
+	return header.Fields(kept)
 }
 
 // decoder undoes the part's transfer encoding (RFC 2045 §6). One that is unknown is taken as none.

@@ -2,6 +2,7 @@ package message
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -52,6 +53,7 @@ func ReadBody(r io.Reader, maxOctets int) (Body, error) {
 // bodyWalker takes a message apart, line by line.
 type bodyWalker struct {
 	max      int
+	unsized  bool // the sizes of attachments are not wanted: they are passed over undecoded
 	stack    []multipart
 	inHeader bool
 	block    []byte // header of the part that begins
@@ -69,7 +71,17 @@ type bodyWalker struct {
 // multipart is one that was begun and not yet ended.
 type multipart struct {
 	boundary    string
+	mediaType   string
 	alternative bool // it, or one around it, is a multipart/alternative
+}
+
+// follow gives the multipart that p begins inside of those of stack. ok is false where p is none, or cannot be followed.
+func follow(stack []multipart, p part) (m multipart, ok bool) {
+	if !p.isMultipart() || p.boundary == "" || len(stack) >= maxDepth {
+		return multipart{}, false
+	}
+	alternative := len(stack) > 0 && stack[len(stack)-1].alternative
+	return multipart{p.boundary, p.info.Type, alternative || p.info.Type == "multipart/alternative"}, true
 }
 
 // leaf is a part that is no multipart.
@@ -116,7 +128,7 @@ func (w *bodyWalker) walk(r *bufio.Reader) error {
 // chunk takes a line, or a piece of a very long one.
 func (w *bodyWalker) chunk(chunk []byte, lineStart bool) {
 	if lineStart {
-		if level, last, ok := w.delimiter(chunk); ok {
+		if level, last, ok := delimiter(w.stack, chunk); ok {
 			w.endHeader()
 			w.endLeaf()
 			w.stack, w.inHeader = w.stack[:level+1], !last
@@ -127,7 +139,7 @@ func (w *bodyWalker) chunk(chunk []byte, lineStart bool) {
 		}
 	}
 	if !w.inHeader {
-		w.content(string(chunk))
+		w.content(chunk)
 		return
 	}
 	if lineStart && len(strings.TrimRight(string(chunk), "\r\n")) == 0 {
@@ -143,24 +155,32 @@ func (w *bodyWalker) chunk(chunk []byte, lineStart bool) {
 //
 // QUIRK: RFC 2046 lets a line that only begins with the boundary count, and mail with a boundary cut short in its header field is seen.
 // A short boundary must stand alone, though: lines of text begin with "--", too.
-func (w *bodyWalker) delimiter(line []byte) (level int, last, ok bool) {
-	if len(w.stack) == 0 || len(line) < 3 || line[0] != '-' || line[1] != '-' {
+func delimiter(stack []multipart, line []byte) (level int, last, ok bool) {
+	if len(stack) == 0 || len(line) < 3 || line[0] != '-' || line[1] != '-' {
 		return 0, false, false
 	}
-	text := strings.TrimRight(string(line[2:]), " \t\r\n")
-	for level := len(w.stack) - 1; level >= 0; level-- {
-		if rest, ok := strings.CutPrefix(text, w.stack[level].boundary); ok && (rest == "" || rest == "--") {
-			return level, rest == "--", true
+	text := bytes.TrimRight(line[2:], " \t\r\n")
+	for level := len(stack) - 1; level >= 0; level-- {
+		if rest, ok := cutBoundary(text, stack[level].boundary); ok && (len(rest) == 0 || string(rest) == "--") {
+			return level, len(rest) > 0, true
 		}
 	}
-	for level := len(w.stack) - 1; level >= 0; level-- {
-		rest, ok := strings.CutPrefix(text, w.stack[level].boundary)
-		after, last := strings.CutPrefix(rest, "--")
-		if ok && (len(w.stack[level].boundary) >= unmistakable || after[0] == ' ' || after[0] == '\t') {
+	for level := len(stack) - 1; level >= 0; level-- {
+		rest, ok := cutBoundary(text, stack[level].boundary)
+		after, last := cutBoundary(rest, "--")
+		if ok && (len(stack[level].boundary) >= unmistakable || after[0] == ' ' || after[0] == '\t') {
 			return level, last, true
 		}
 	}
 	return 0, false, false
+}
+
+// cutBoundary cuts boundary off the beginning of text, if it is there.
+func cutBoundary(text []byte, boundary string) (rest []byte, ok bool) {
+	if len(text) < len(boundary) || string(text[:len(boundary)]) != boundary {
+		return text, false
+	}
+	return text[len(boundary):], true
 }
 
 // unmistakable is the length from which a boundary does not begin a line of text by chance.
@@ -173,11 +193,11 @@ func (w *bodyWalker) endHeader() {
 	}
 	p := parsePart(w.block)
 	w.inHeader, w.block, w.eol = false, w.block[:0], ""
-	alternative := len(w.stack) > 0 && w.stack[len(w.stack)-1].alternative
-	if strings.HasPrefix(p.info.Type, "multipart/") && p.boundary != "" && len(w.stack) < maxDepth {
-		w.stack = append(w.stack, multipart{p.boundary, alternative || p.info.Type == "multipart/alternative"})
+	if m, ok := follow(w.stack, p); ok {
+		w.stack = append(w.stack, m)
 		return
 	}
+	alternative := len(w.stack) > 0 && w.stack[len(w.stack)-1].alternative
 	w.parted = true
 	l := &leaf{info: p.info, kind: p.kind, charset: p.charset, decode: p.decoder(), loose: !alternative}
 	switch l.kind {
@@ -189,14 +209,18 @@ func (w *bodyWalker) endHeader() {
 	w.leaf = l
 }
 
-func (w *bodyWalker) content(chunk string) {
+func (w *bodyWalker) content(raw []byte) {
 	if w.leaf == nil {
 		if !w.parted && len(w.preamble) < w.max {
-			w.preamble = append(w.preamble, chunk[:min(len(chunk), w.max-len(w.preamble))]...)
+			w.preamble = append(w.preamble, raw[:min(len(raw), w.max-len(w.preamble))]...)
 		}
 		return
 	}
+	if w.unsized && w.leaf.kind == leafOther {
+		return
+	}
 	w.write(w.eol)
+	chunk := string(raw)
 	w.eol = ""
 	if line, ok := strings.CutSuffix(chunk, "\n"); ok {
 		line = strings.TrimSuffix(line, "\r")
