@@ -23,7 +23,7 @@ const module = "maild"
 // by their directory.
 func layers() [][]string {
 	return [][]string{
-		{"index/header"}, // a part of index, with no need of it
+		{"index/header", "index/query"}, // parts of index, with no need of it
 		{"maildir", "index", "appliance/mail", "appliance/process"},
 		{"appliance/message", "appliance/dsn", "appliance/config"},
 		{"appliance/account"},
