@@ -192,9 +192,15 @@ func formOf(name string, cmd *cli.Command) string {
 
 // form is how data is to be written.
 func (c *call) form() form {
-	switch {
-	case c.Bool("json"):
+	switch f := c.String("format"); {
+	case c.Bool("json") || f == "json":
 		return formJSON
+	case f == "jsonl":
+		return formLines
+	case f == "table":
+		return formTable
+	case f == "tsv":
+		return formTabs
 	case c.world.width > 0:
 		return formTable
 	}

@@ -28,6 +28,8 @@ type box struct {
 	directory *account.Directory
 	mailboxes *store.Mailboxes
 	index     *index.Index
+	followed  bool      // the index is kept by a daemon
+	compared  time.Time // when the index was last compared with the mail, by this command
 }
 
 // owner is whose data it is, for the remedy where rights are missing.
@@ -193,7 +195,8 @@ func (c *call) daemonUp() (bool, error) { return process.Locked(c.box.cfg.LockFi
 // indexOptions say how the index is opened.
 func (c *call) indexOptions() index.Options {
 	// Without the configuration, the file itself knows best what it was built with.
-	return index.Options{Path: c.box.cfg.IndexDB(), Headers: c.box.cfg.Index.Headers, KeepHeaders: c.box.file == "", Source: c.mail(), Log: c.log()}
+	return index.Options{Path: c.box.cfg.IndexDB(), Headers: c.box.cfg.Index.Headers, KeepHeaders: c.box.file == "",
+		Body: c.box.cfg.Index.Body, Source: c.mail(), Log: c.log()}
 }
 
 // search opens the index to be asked. While no daemon runs, it is brought up to date first, and made anew where it is missing or
@@ -206,6 +209,7 @@ func (c *call) search(ctx context.Context) (*index.Index, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.box.followed = up
 	var ix *index.Index
 	if up {
 		ix, err = c.followedIndex(ctx)
@@ -260,12 +264,21 @@ func (c *call) caughtUpIndex(ctx context.Context) (*index.Index, error) {
 	if err != nil {
 		return nil, fmt.Errorf("index: %w", err)
 	}
-	show, done := c.progress()
-	report, err := ix.Reconcile(ctx, index.ReconcileOptions{Progress: show})
+	begin := c.world.now()
+	show, done := c.progress("indexing")
+	filled, _, _, err := ix.Filled(ctx)
+	var report index.Report
+	if err == nil && !filled {
+		report, err = ix.Rebuild(ctx, index.RebuildOptions{Progress: show}) // faster than filling it in place
+	}
+	if err == nil && filled || errors.Is(err, index.ErrRebuilding) {
+		report, err = ix.Reconcile(ctx, index.ReconcileOptions{Progress: show})
+	}
 	done()
 	if err != nil {
 		return nil, errors.Join(err, ix.Close())
 	}
+	c.box.compared = begin
 	if report.Failed > 0 {
 		c.note("%d message files cannot be read and are not in the index", report.Failed)
 	}

@@ -85,7 +85,7 @@ func exitCode(err error) int {
 		return ExitNotFound
 	case errors.Is(err, account.ErrInvalid), errors.Is(err, index.ErrTooLong):
 		return ExitUsage
-	case errors.Is(err, process.ErrLocked), sqliteBusy(err):
+	case errors.Is(err, process.ErrLocked), errors.Is(err, index.ErrRebuilding), sqliteBusy(err):
 		return ExitLocked
 	}
 	return ExitFailed
@@ -113,6 +113,8 @@ func explain(err error, owner string) string {
 		return text + ": another process has been writing for too long: try again"
 	case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:
 		return text + ": run it with sudo, or as user " + owner
+	case errors.Is(err, index.ErrRebuilding):
+		return text + ": wait for it to end"
 	case errors.Is(err, index.ErrDamaged):
 		return text + ": run \"mailctl index rebuild\""
 	case errors.Is(err, syscall.ENOSPC):

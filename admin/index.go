@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -17,18 +19,19 @@ import (
 func (c *call) indexCommand(ctx context.Context) *cli.Command {
 	return &cli.Command{Name: "index", Usage: "the index of all mail", Subcommands: []*cli.Command{
 		c.verb(ctx, &cli.Command{Name: "status", Usage: "show the state of the index",
-			Description: "Nothing is changed or brought up to date. The exit code is 6 when the index is missing or damaged.",
-			UsageText:   "mailctl index status --json"}, 0, 0, indexStatus),
+			Description: "How much of the mail is indexed, how fresh that is, what is indexed, and what damaged indexes left behind. Nothing is changed or brought\nup to date. The exit code is 6 when the index is missing, damaged or not yet full.",
+			UsageText:   "mailctl index status\nmailctl index status --json"}, 0, 0, indexStatus),
 		c.verb(ctx, &cli.Command{Name: "rebuild", Usage: "read all mail again and mend the index", ArgsUsage: "[ACCOUNT…]",
-			Description: "Every message file is read again, those of the accounts named or all, and its row is mended in place. Mail is taken and\nsearches are answered meanwhile. It may be interrupted at any point. A missing or damaged index is made anew.",
+			Description: "All mail is read again into a new index beside the old one, which then takes its place; for ACCOUNTs named, their rows are mended in\nplace. Mail is taken and searches are answered meanwhile. It may be interrupted at any point: then the old index stays.",
 			UsageText:   "mailctl index rebuild\nmailctl index rebuild anna@example.org"}, 0, -1, indexRebuild),
+		c.verifyCommand(ctx),
 	}}
 }
 
 // indexView is the state of the index in JSON.
 type indexView struct {
 	Path     string   `json:"path"`
-	State    string   `json:"state"` // good, missing, damaged
+	State    string   `json:"state"` // good, filling, missing, damaged
 	Followed bool     `json:"followed"`
 	Schema   int      `json:"schema"`
 	Messages int64    `json:"messages"`
@@ -36,19 +39,28 @@ type indexView struct {
 	Folders  int64    `json:"folders"`
 	Octets   int64    `json:"octets"`
 	Headers  []string `json:"headers"`
+	Body     bool     `json:"body"`
+	Filled   bool     `json:"filled"`
+	Total    int64    `json:"total"` // messages there are, while it is being filled
+	// Written is when the index last changed; null where there is none.
+	Written *time.Time `json:"written"`
+	Aside   []string   `json:"set_aside"` // what is left of damaged indexes
 }
 
 // lookAtIndex reads the state of the index without changing anything. An error is one of rights, or of ctx.
 func (c *call) lookAtIndex(ctx context.Context) (v indexView, problem string, err error) {
 	o := c.indexOptions()
 	o.ReadOnly = true
-	v = indexView{Path: o.Path, State: "good", Headers: []string{}}
+	v = indexView{Path: o.Path, State: "good", Headers: []string{}, Aside: []string{}}
 	if v.Followed, err = c.daemonUp(); err != nil {
 		return v, "", err
 	}
 	remedy := "\"mailctl index rebuild\" makes it anew"
 	if v.Followed {
 		remedy = "the daemon makes it anew by itself: see its log if that does not happen"
+	}
+	if v.Aside, err = wrecks(o.Path); err != nil {
+		return v, "", err
 	}
 	ix, err := index.Open(ctx, o)
 	var s index.Status
@@ -67,10 +79,37 @@ func (c *call) lookAtIndex(ctx context.Context) (v indexView, problem string, er
 		return v, fmt.Sprintf("the index %s cannot be used: %v: %s", o.Path, err, remedy), nil
 	}
 	v.Schema, v.Messages, v.Accounts, v.Folders, v.Octets = s.SchemaVersion, s.Messages, s.Accounts, s.Folders, s.Octets
-	if s.Headers != nil {
-		v.Headers = s.Headers
+	v.Body, v.Filled, v.Total = s.Body, s.Filled, s.Total
+	v.Headers = append(v.Headers, s.Headers...)
+	if written, err := lastWritten(o.Path); err == nil {
+		written = written.UTC()
+		v.Written = &written
 	}
-	return v, "", nil
+	if !v.Filled {
+		v.State = "filling"
+		problem = fmt.Sprintf("the index is being filled: %s so far", filledShare(v.Messages, v.Total))
+		if !v.Followed {
+			problem += ": the next search or \"mailctl index rebuild\" goes on"
+		}
+	}
+	return v, problem, nil
+}
+
+// wrecks are the files that damaged indexes left beside the one at path.
+func wrecks(path string) ([]string, error) {
+	list, err := filepath.Glob(strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path) + ".broken-*")
+	return append([]string{}, list...), err
+}
+
+// indexedShare is how much of the mail is in the index, for people.
+func (v *indexView) indexedShare() string {
+	switch v.State {
+	case "good":
+		return "all messages"
+	case "filling":
+		return filledShare(v.Messages, v.Total)
+	}
+	return "nothing"
 }
 
 func indexStatus(ctx context.Context, c *call) error {
@@ -85,17 +124,28 @@ func indexStatus(ctx context.Context, c *call) error {
 	if v.Followed {
 		followed = "the daemon keeps it up to date"
 	}
-	err = c.facts([]fact{
+	written := ""
+	if v.Written != nil {
+		written = c.moment(*v.Written)
+	}
+	facts := []fact{
 		{"index", v.Path},
 		{"state", v.State},
+		{"indexed", v.indexedShare()},
 		{"kept", followed},
+		{"last written", written},
 		{"schema", fmt.Sprint(v.Schema)},
 		{"messages", fmt.Sprint(v.Messages)},
 		{"accounts", fmt.Sprint(v.Accounts)},
 		{"folders", fmt.Sprint(v.Folders)},
 		{"size", c.size(v.Octets)},
 		{"more headers", strings.Join(v.Headers, ",")},
-	}, v)
+		{"text of messages", map[bool]string{true: "indexed", false: "not indexed"}[v.Body]},
+	}
+	for _, w := range v.Aside {
+		facts = append(facts, fact{"set aside", w + " can be removed"})
+	}
+	err = c.facts(facts, v)
 	if err == nil && problem != "" {
 		err = &fault{code: ExitProblems, text: problem}
 	}
@@ -113,13 +163,9 @@ type rebuildView struct {
 }
 
 func indexRebuild(ctx context.Context, c *call) error {
-	var names []string
-	for _, arg := range c.Args().Slice() {
-		a, err := address(arg)
-		if err != nil {
-			return err
-		}
-		names = append(names, strings.ToLower(a.Local)+"@"+a.Domain)
+	names, err := accountNames(c.Args().Slice())
+	if err != nil {
+		return err
 	}
 	if err := c.open(); err != nil {
 		return err
@@ -132,8 +178,13 @@ func indexRebuild(ctx context.Context, c *call) error {
 		return fmt.Errorf("index: %w", err)
 	}
 	c.box.index = ix
-	show, done := c.progress()
-	r, err := ix.Reconcile(ctx, index.ReconcileOptions{Accounts: names, Force: true, Reparse: true, Progress: show})
+	show, done := c.progress("indexing")
+	var r index.Report
+	if len(names) == 0 {
+		r, err = ix.Rebuild(ctx, index.RebuildOptions{Progress: show})
+	} else {
+		r, err = ix.Reconcile(ctx, index.ReconcileOptions{Accounts: names, Force: true, Reparse: true, Progress: show})
+	}
 	done()
 	if err != nil {
 		return err

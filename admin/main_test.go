@@ -90,8 +90,15 @@ func TestBinary(t *testing.T) {
 	if code, _, _ := run("frobnicate"); code != ExitUsage {
 		t.Errorf("unknown command: code %d", code)
 	}
-	// A reader that has seen enough is no reason to complain.
-	cmd := exec.Command(bin, "--root", root, "search", "headers", "--json")
+	for _, format := range []string{"json", "jsonl", "tsv", "table", "ids", "paths"} {
+		closedPipe(t, exec.Command(bin, "--root", root, "search", "headers", "--format", format))
+	}
+	closedPipe(t, exec.Command(bin, "--root", root, "search", "sql", "SELECT * FROM messages"))
+}
+
+// closedPipe runs a command whose reader has soon seen enough: that is no reason to complain.
+func closedPipe(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	pipe, err := cmd.StdoutPipe()
@@ -105,8 +112,8 @@ func TestBinary(t *testing.T) {
 		t.Fatal(err)
 	}
 	pipe.Close()
-	if err := cmd.Wait(); stderr.Len() > 0 {
-		t.Errorf("closed pipe: %v, %s", err, stderr.String())
+	if err := cmd.Wait(); err != nil || stderr.Len() > 0 {
+		t.Errorf("%q: %v, %s", cmd.Args, err, stderr.String())
 	}
 }
 
@@ -290,7 +297,7 @@ func TestTwoAtOnce(t *testing.T) {
 		}
 	}
 	for range 3 * n {
-		if s := <-done; s != "0" {
+		if s := <-done; s != "0" && !strings.HasPrefix(s, "7: mailctl: rebuild the index: the index is being rebuilt already") {
 			t.Error(s)
 		}
 	}

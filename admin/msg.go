@@ -15,6 +15,7 @@ import (
 	"maild/appliance/message"
 	"maild/index"
 	"maild/index/header"
+	"maild/index/query"
 	"maild/maildir"
 )
 
@@ -23,23 +24,36 @@ const maxShownText = 1 << 20
 
 func (c *call) msgCommand(ctx context.Context) *cli.Command {
 	return &cli.Command{Name: "msg", Usage: "single messages", Subcommands: []*cli.Command{
-		c.verb(ctx, &cli.Command{Name: "show", Usage: "show a message, decoded", ArgsUsage: "ID",
-			Description: "ID is the number that \"search headers\" shows, or a Message-ID; of several messages with it the newest is shown.\nText is decoded; HTML is reduced to text where there is no other. The message is not marked as seen.",
+		c.verb(ctx, &cli.Command{Name: "show", Usage: "show a message, decoded", ArgsUsage: "ID…",
+			Description: "ID is the number that \"search headers\" shows, or a Message-ID; of several messages with it the newest is shown. Several IDs are shown one\nafter another, with a line between them; in JSON they are a list. Those not found are named at the end, with exit code 3.\nText is decoded; HTML is reduced to text where there is no other. The message is not marked as seen.",
 			Flags: []cli.Flag{&cli.BoolFlag{Name: "headers", Usage: "show all header fields"},
 				&cli.BoolFlag{Name: "raw", Usage: "give the file as it is"}},
 			UsageText: "mailctl msg show 1769868000000000\nmailctl msg show '<20260131.1@example.org>' --headers\nmailctl msg show 1769868000000000 --raw > message.eml"},
-			1, 1, showMessage),
-		c.verb(ctx, &cli.Command{Name: "path", Usage: "say in which file a message is", ArgsUsage: "ID",
-			Description: "ID is the number that \"search headers\" shows, or a Message-ID; then the files of all messages that have it are named, the\nnewest first. A mail reader that changes a flag changes the name of the file.",
-			UsageText:   "mailctl msg path 1769868000000000\nmailctl search headers --larger 10M | cut -f1 | xargs -n1 mailctl msg path"}, 1, 1, messagePath),
+			1, -1, showMessages),
+		c.verb(ctx, &cli.Command{Name: "path", Usage: "say in which file a message is", ArgsUsage: "ID…",
+			Description: "ID is the number that \"search headers\" shows, or a Message-ID; then the files of all messages that have it are named, the\nnewest first. IDs not found are named at the end, with exit code 3. A mail reader that changes a flag changes the name of the file.",
+			UsageText:   "mailctl msg path 1769868000000000\nmailctl search headers --larger 10M --format ids | xargs -r mailctl msg path"}, 1, -1, messagePaths),
 	}}
+}
+
+// eachArgument calls fn for every argument. What is not found does not keep the others back; it is the error in the end.
+func (c *call) eachArgument(fn func(arg string) error) error {
+	var missing []error
+	for _, arg := range c.Args().Slice() {
+		err := fn(arg)
+		var f *fault
+		switch {
+		case errors.As(err, &f) && f.code == ExitNotFound:
+			missing = append(missing, err)
+		case err != nil:
+			return err
+		}
+	}
+	return errors.Join(missing...)
 }
 
 // named finds the messages that an argument means, the newest first.
 func (c *call) named(ctx context.Context, arg string, fn func(index.Message) error) error {
-	if err := c.open(); err != nil {
-		return err
-	}
 	ix, err := c.search(ctx)
 	if err != nil {
 		return err
@@ -54,7 +68,7 @@ func (c *call) named(ctx context.Context, arg string, fn func(index.Message) err
 		}
 	}
 	found := false
-	err = ix.Search(ctx, index.Query{MessageID: arg}, func(m index.Message) error {
+	err = ix.Search(ctx, index.Query{Where: query.ID{MessageID: strings.Trim(arg, "<> ")}}, func(m index.Message) error {
 		found = true
 		return fn(m)
 	})
@@ -87,9 +101,21 @@ type pathView struct {
 	Path    string `json:"path"`
 }
 
-func messagePath(ctx context.Context, c *call) error {
+func messagePaths(ctx context.Context, c *call) error {
+	if err := c.open(); err != nil {
+		return err
+	}
 	l := c.list()
-	err := c.named(ctx, c.Args().First(), func(m index.Message) error {
+	err := c.eachArgument(func(arg string) error { return c.pathsOf(ctx, arg, l) })
+	if c.form() == formJSON {
+		err = errors.Join(err, l.end())
+	}
+	return err
+}
+
+// pathsOf writes the files of the messages that an argument means.
+func (c *call) pathsOf(ctx context.Context, arg string, l *list) error {
+	return c.named(ctx, arg, func(m index.Message) error {
 		return c.file(m, func(t *maildir.Tree, e maildir.Entry) error {
 			path := t.MessagePath(e)
 			if c.form() == formJSON {
@@ -102,19 +128,41 @@ func messagePath(ctx context.Context, c *call) error {
 			return err
 		})
 	})
-	if err != nil || c.form() != formJSON {
-		return err
-	}
-	return l.end()
 }
 
-func showMessage(ctx context.Context, c *call) error {
+// betweenMessages is the line between two messages shown as text.
+const betweenMessages = "\n------------------------------------------------------------------------\n\n"
+
+func showMessages(ctx context.Context, c *call) error {
 	if c.Bool("raw") && (c.Bool("headers") || c.form() == formJSON) {
 		return usagef("--raw gives the file as it is: leave out --headers and --json")
 	}
+	if err := c.open(); err != nil {
+		return err
+	}
+	s := &shown{call: c}
+	if c.NArg() > 1 && c.form() == formJSON {
+		s.list = c.list()
+	}
+	err := c.eachArgument(func(arg string) error { return s.show(ctx, arg) })
+	if s.list != nil {
+		err = errors.Join(err, s.list.end())
+	}
+	return err
+}
+
+// shown is the messages shown by one command.
+type shown struct {
+	*call
+	count int
+	list  *list // of several in JSON; nil otherwise
+}
+
+// show shows the newest message that an argument means.
+func (c *shown) show(ctx context.Context, arg string) error {
 	var newest index.Message
 	count := 0
-	err := c.named(ctx, c.Args().First(), func(m index.Message) error {
+	err := c.named(ctx, arg, func(m index.Message) error {
 		if count++; count == 1 {
 			newest = m
 		}
@@ -132,6 +180,7 @@ func showMessage(ctx context.Context, c *call) error {
 			return err
 		}
 		defer f.Close()
+		c.count++
 		if c.Bool("raw") {
 			return c.raw(f)
 		}
@@ -183,7 +232,7 @@ type attachmentView struct {
 }
 
 // decoded shows a message to be read. The file tells everything but the id.
-func (c *call) decoded(m index.Message, e maildir.Entry, f *os.File) error {
+func (c *shown) decoded(m index.Message, e maildir.Entry, f *os.File) error {
 	block, err := header.ReadBlock(f)
 	if err != nil {
 		return fmt.Errorf("read message: %w", err)
@@ -203,10 +252,17 @@ func (c *call) decoded(m index.Message, e maildir.Entry, f *os.File) error {
 	for _, a := range body.Attachments {
 		v.Attachments = append(v.Attachments, attachmentView(a))
 	}
-	if c.form() == formJSON {
+	switch {
+	case c.list != nil:
+		return c.list.add(nil, v)
+	case c.form() == formJSON:
 		return c.object(v)
 	}
-	_, err = c.out.WriteString(c.render(v, body.Unlisted))
+	text := c.render(v, body.Unlisted)
+	if c.count > 1 {
+		text = betweenMessages + text
+	}
+	_, err = c.out.WriteString(text)
 	return err
 }
 

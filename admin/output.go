@@ -2,12 +2,16 @@ package admin
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/urfave/cli/v2"
 )
 
 // layoutRows is how many rows are looked at to find the widths of a table's columns; the rows after them follow suit, so that memory does not
@@ -21,6 +25,7 @@ const (
 	formTabs form = iota
 	formTable
 	formJSON
+	formLines // JSON, an object per line
 )
 
 // column is one column of a table.
@@ -67,6 +72,11 @@ func (l *list) add(row []string, object any) error {
 			return err
 		}
 		return writeJSON(l.out, object)
+	case formLines:
+		if err := writeJSON(l.out, object); err != nil {
+			return err
+		}
+		return l.out.WriteByte('\n')
 	case formTabs:
 		for i := range row {
 			row[i] = safeLine(row[i])
@@ -132,6 +142,9 @@ func (l *list) layout() error {
 
 // shrink takes from the widest of the columns that give way until the table fits.
 func (l *list) shrink() {
+	if l.width == 0 {
+		return // a table in a file has room
+	}
 	total := 2 * (len(l.widths) - 1)
 	for _, w := range l.widths {
 		total += w
@@ -168,6 +181,57 @@ func (l *list) row(row []string) error {
 	}
 	_, err := l.out.WriteString(strings.TrimRight(b.String(), " ") + "\n")
 	return err
+}
+
+// member is one name of a JSON object, and its value.
+type member struct {
+	name  string
+	value any
+}
+
+// ordered is a JSON object whose names keep their order.
+type ordered []member
+
+// MarshalJSON implements json.Marshaler.
+func (o ordered) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteByte('{')
+	for i, m := range o {
+		name, err := json.Marshal(m.name)
+		if err != nil {
+			return nil, err
+		}
+		value, err := json.Marshal(m.value)
+		if err != nil {
+			return nil, err
+		}
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.Write(name)
+		b.WriteByte(':')
+		b.Write(value)
+	}
+	b.WriteByte('}')
+	return b.Bytes(), nil
+}
+
+// formatFlag is --format, where there is more to choose from than --json.
+func formatFlag(forms string) cli.Flag {
+	return &cli.StringFlag{Name: "format", Usage: "write `FORM`: " + forms}
+}
+
+// format is what --format asks for, one of those that are lists of lines or among more.
+func (c *call) format(more ...string) (string, error) {
+	f := c.String("format")
+	known := append([]string{"table", "tsv", "json", "jsonl"}, more...)
+	if f != "" && !slices.Contains(known, f) {
+		return "", usagef("--format %q is none: write one of %s", f, strings.Join(known, ", "))
+	}
+	if f != "" && f != "json" && c.Bool("json") {
+		return "", usagef("--json and --format %s do not go together: leave one out", f)
+	}
+	return f, nil
 }
 
 // fact is one line about a single thing.

@@ -15,13 +15,14 @@ import (
 
 	"maild/appliance/process"
 	"maild/appliance/store"
+	"maild/index"
 	"maild/maildir"
 )
 
 // TestScripts runs the command lines in testdata/*.txt, each file in a data directory of its own, and holds what they write against what the
 // file says:
 //
-//	$ mailctl user list          a command line; --root is added
+//	$ mailctl user list          a command line; --root is added, <root> is filled in
 //	< text                       a line of its standard input
 //	text                         a line of its standard output
 //	! text                       a line of its standard error
@@ -32,6 +33,8 @@ import (
 //	@ disk FREE SIZE FILES       octets and files that the disk has room for
 //	@ write FILE TEXT            a file in the data directory is overwritten
 //	@ remove FILE                or removed
+//	@ empty index                an index is made that no mail has been read into yet
+//	@ rewrite ACCOUNT OLD NEW    in the messages of an INBOX, one word is put in the place of another of the same length, behind the back of the index
 //	# text                       a remark
 //
 // In what is expected, <root> is the data directory, <time>, <minute> and <stamp> are times, <key> the name of a message file, <password> a generated password, and <any>
@@ -99,6 +102,9 @@ func (s *script) command(line string) {
 	where := fmt.Sprintf("%s:%d: %s", s.file, s.at, line)
 	args := splitWords(strings.TrimPrefix(line, "$ "))
 	args = append([]string{args[0], "--root", s.root}, args[1:]...)
+	for i := range args {
+		args[i] = strings.ReplaceAll(args[i], "<root>", s.root)
+	}
 	var stdin strings.Builder
 	for s.at < len(s.lines) && strings.HasPrefix(s.lines[s.at], "< ") {
 		s.written.WriteString(s.lines[s.at] + "\n")
@@ -144,7 +150,7 @@ func placeholders() map[string]string {
 	return map[string]string{
 		"<time>":     `\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z`,
 		"<minute>":   `\d{4}-\d\d-\d\d \d\d:\d\d`,
-		"<key>":      `\d+\.M\d+P\d+Q\d+\.[^"/:\n]*`,
+		"<key>":      `\d+\.M\d+P\d+Q\d+\.[^"/:\n\t]*`,
 		"<password>": `[0-9a-z]{4}(?:-[0-9a-z]{4}){4}`,
 		"<stamp>":    `\d{8}T\d{6}\.\d+Z`,
 		"<any>":      `[^\n\t,}]*`,
@@ -226,6 +232,10 @@ func (s *script) directive(words []string) {
 		}
 	case "write":
 		err = os.WriteFile(filepath.Join(s.root, words[1]), []byte(strings.Join(words[2:], " ")), 0o600)
+	case "empty":
+		err = s.emptyIndex()
+	case "rewrite":
+		err = s.rewrite(words[1], words[2], words[3])
 	case "remove":
 		err = os.Remove(filepath.Join(s.root, words[1]))
 	default:
@@ -234,6 +244,59 @@ func (s *script) directive(words []string) {
 	if err != nil {
 		s.t.Fatalf("%s:%d: %v", s.file, s.at, err)
 	}
+}
+
+// emptyIndex makes an index without reading the mail into it.
+func (s *script) emptyIndex() error {
+	m := store.OpenMailboxes(filepath.Join(s.root, "mail"))
+	defer m.Close()
+	ix, err := index.Open(context.Background(), index.Options{Path: filepath.Join(s.root, "index.db"), Source: m})
+	if err != nil {
+		return err
+	}
+	return ix.Close()
+}
+
+// rewrite changes the content of messages where they are, and keeps their times.
+func (s *script) rewrite(account, from, to string) error {
+	if len(from) != len(to) {
+		return fmt.Errorf("%q and %q are not of one length", from, to)
+	}
+	m := store.OpenMailboxes(filepath.Join(s.root, "mail"))
+	defer m.Close()
+	dir, err := m.Path(account)
+	if err != nil {
+		return err
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "[nc][eu][wr]", "*"))
+	if err != nil {
+		return err
+	}
+	changed := 0
+	for _, file := range files {
+		info, err := os.Stat(file)
+		if err != nil {
+			return err
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		if !bytes.Contains(text, []byte(from)) {
+			continue
+		}
+		changed++
+		if err := os.WriteFile(file, bytes.ReplaceAll(text, []byte(from), []byte(to)), 0o600); err != nil {
+			return err
+		}
+		if err := os.Chtimes(file, info.ModTime(), info.ModTime()); err != nil {
+			return err
+		}
+	}
+	if changed == 0 {
+		return fmt.Errorf("no message of %s has %q", account, from)
+	}
+	return nil
 }
 
 // deliver puts the lines that follow into a Maildir.

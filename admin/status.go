@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -176,15 +175,8 @@ func (c *call) lookAtIndexState(ctx context.Context, v *statusView) error {
 	if problem != "" && (state.State == "damaged" || state.Followed) {
 		v.problem("%s", problem)
 	}
-	v.Wrecks, err = filepath.Glob(escapeGlob(c.box.cfg.IndexDB()) + ".broken-*")
-	if v.Wrecks == nil {
-		v.Wrecks = []string{}
-	}
-	return err
-}
-
-func escapeGlob(path string) string {
-	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
+	v.Wrecks = state.Aside
+	return nil
 }
 
 func (c *call) lookAtDisk(_ context.Context, v *statusView) error {
@@ -217,7 +209,7 @@ func (c *call) writeStatus(v statusView) error {
 			fact{"accounts", fmt.Sprint(v.Accounts)}, fact{"aliases", fmt.Sprint(v.Aliases)})
 	}
 	if v.Index != nil {
-		facts = append(facts, fact{"index", v.Index.State}, fact{"messages", fmt.Sprint(v.Index.Messages)}, fact{"index size", c.size(v.Index.Octets)})
+		facts = append(facts, fact{"index", v.Index.State}, fact{"indexed", v.Index.indexedShare()}, fact{"messages", fmt.Sprint(v.Index.Messages)}, fact{"index size", c.size(v.Index.Octets)})
 	}
 	for _, w := range v.Wrecks {
 		facts = append(facts, fact{"set aside", w + " can be removed"})

@@ -136,8 +136,8 @@ func (c *call) confirm(ctx context.Context, question string) error {
 // progressEvery keeps a terminal from being written to all the time.
 const progressEvery = 100 * time.Millisecond
 
-// progress shows how a reconcile goes on; nil where nobody would see it. done clears the line.
-func (c *call) progress() (show func(index.Progress), done func()) {
+// progress shows how a reconcile or the like goes on, doing being what it is called; nil where nobody would see it. done clears the line.
+func (c *call) progress(doing string) (show func(index.Progress), done func()) {
 	if !c.world.animated {
 		return nil, func() {}
 	}
@@ -150,7 +150,16 @@ func (c *call) progress() (show func(index.Progress), done func()) {
 		}
 		last, shown = now, true
 		rate := float64(p.Scanned) / p.Elapsed.Seconds()
-		fmt.Fprintf(c.world.errs, "\rindexing: %d of %d folders, %d messages, %.0f/s\x1b[K", p.FoldersDone, p.Folders, p.Scanned, rate)
+		if left := p.Total - p.Scanned; p.Total > 0 && rate > 0 {
+			fmt.Fprintf(c.world.errs, "\r%s: %d of %d messages, %.0f/s, %v left\x1b[K", doing, p.Scanned, p.Total, rate,
+				time.Duration(float64(max(0, left))/rate*float64(time.Second)).Round(time.Second))
+			return
+		}
+		folders := ""
+		if p.Folders > 0 {
+			folders = fmt.Sprintf("%d of %d folders, ", p.FoldersDone, p.Folders)
+		}
+		fmt.Fprintf(c.world.errs, "\r%s: %s%d messages, %.0f/s\x1b[K", doing, folders, p.Scanned, rate)
 	}
 	return show, func() {
 		if shown {

@@ -7,55 +7,101 @@ import (
 	"time"
 
 	"maild/appliance/config"
-	"maild/index"
+	"maild/index/query"
 	"maild/maildir"
 )
 
-// query reads the flags of a search. Which accounts are meant is found later, in searchedAccounts.
-func (c *call) query() (index.Query, error) {
-	q := index.Query{From: c.StringSlice("from"), To: c.StringSlice("to"), Cc: c.StringSlice("cc"), Subject: c.StringSlice("subject"),
-		MessageID: c.String("message-id")}
-	var err error
-	for _, d := range c.StringSlice("domain") {
-		if d, err = domainName(d); err != nil {
-			return q, err
+// flagTerms are the conditions of the flags of a search. Which accounts are meant is found later, in searchedAccounts.
+func (c *call) flagTerms() (query.And, error) {
+	all := query.And{}
+	for _, f := range []struct {
+		name  string
+		field query.Field
+		match query.Match
+	}{{"from", query.From, query.Substring}, {"to", query.To, query.Substring}, {"cc", query.Cc, query.Substring}, {"subject", query.Subject, query.Prefix}} {
+		for _, term := range c.StringSlice(f.name) {
+			for word := range strings.FieldsSeq(term) {
+				all = append(all, query.Text{Field: f.field, Text: word, Match: f.match})
+			}
 		}
-		q.Domains = append(q.Domains, d)
+	}
+	if id := c.String("message-id"); id != "" {
+		all = append(all, query.ID{MessageID: strings.Trim(id, "<> ")})
+	}
+	var domains, folders query.Or
+	for _, d := range c.StringSlice("domain") {
+		d, err := domainName(d)
+		if err != nil {
+			return nil, err
+		}
+		domains = append(domains, query.Domain{Name: d})
 	}
 	for _, f := range c.StringSlice("folder") {
 		if strings.EqualFold(f, maildir.Inbox) {
 			f = maildir.Inbox // RFC 3501 §5.1: INBOX is the same in any case
 		}
-		q.Folders = append(q.Folders, f)
+		folders = append(folders, query.Folder{Name: f})
+	}
+	for _, any := range []query.Or{domains, folders} {
+		if len(any) > 0 {
+			all = append(all, oneOf(any))
+		}
 	}
 	for _, h := range c.StringSlice("header") {
 		name, value, _ := strings.Cut(h, "=")
 		if !isFieldName(name) {
-			return q, usagef("--header %q: %q cannot be the name of a header field: write NAME=VALUE", h, name)
+			return nil, usagef("--header %q: %q cannot be the name of a header field: write NAME=VALUE", h, name)
 		}
-		q.Headers = append(q.Headers, index.HeaderTerm{Name: name, Value: value})
+		all = append(all, query.Header{Name: name, Value: value})
 	}
-	if q.Since, err = c.timeFlag("since"); err != nil {
-		return q, err
+	return c.rangeTerms(all)
+}
+
+// oneOf is x, or its only part: an Or has two or more.
+func oneOf(x query.Or) query.Expr {
+	if len(x) == 1 {
+		return x[0]
 	}
-	if q.Before, err = c.timeFlag("before"); err != nil {
-		return q, err
+	return x
+}
+
+// rangeTerms adds times, sizes and flags.
+func (c *call) rangeTerms(all query.And) (query.And, error) {
+	since, err := c.timeFlag("since")
+	if err != nil {
+		return nil, err
 	}
-	if q.LargerThan, err = c.sizeFlag("larger"); err != nil {
-		return q, err
+	before, err := c.timeFlag("before")
+	if err != nil {
+		return nil, err
 	}
-	if q.SmallerThan, err = c.sizeFlag("smaller"); err != nil {
-		return q, err
+	if !since.IsZero() || !before.IsZero() {
+		all = append(all, query.Arrived{From: since, Before: before})
+	}
+	larger, err := c.sizeFlag("larger")
+	if err != nil {
+		return nil, err
+	}
+	smaller, err := c.sizeFlag("smaller")
+	if err != nil {
+		return nil, err
+	}
+	if larger > 0 {
+		all = append(all, query.Octets{From: larger + 1})
+	}
+	if smaller > 0 {
+		all = append(all, query.Octets{Below: smaller})
 	}
 	for _, list := range c.StringSlice("flag") {
 		for word := range strings.SplitSeq(list, ",") {
-			if err := addFlagTerm(&q, strings.TrimSpace(word)); err != nil {
-				return q, err
+			x, err := flagTerm(strings.TrimSpace(word))
+			if err != nil {
+				return nil, err
 			}
+			all = append(all, x)
 		}
 	}
-	q.Limit, err = c.limitFlag()
-	return q, err
+	return all, nil
 }
 
 // limitFlag is the limit to search with. Where none was given, one more than is shown, to know whether there is more.
@@ -66,7 +112,7 @@ func (c *call) limitFlag() (int, error) {
 		return 0, usagef("--limit %d: give a number of messages, or 0 for all", n)
 	case c.IsSet("limit"):
 		return n, nil
-	case c.form() == formTable:
+	case c.world.width > 0 && c.form() == formTable:
 		return terminalLimit + 1, nil
 	}
 	return 0, nil
@@ -162,8 +208,8 @@ func flagNames() map[string]string {
 	}
 }
 
-// addFlagTerm adds one word of --flag to a query.
-func addFlagTerm(q *index.Query, word string) error {
+// flagTerm is what one word of --flag means.
+func flagTerm(word string) (query.Expr, error) {
 	names := flagNames()
 	name, want := strings.ToLower(word), true
 	if _, ok := names[name]; !ok {
@@ -179,20 +225,17 @@ func addFlagTerm(q *index.Query, word string) error {
 		letter, ok = strings.TrimPrefix(word, "!"), true // a keyword, or a flag's own letter
 		ok = len(letter) == 1
 	}
-	switch {
-	case !ok:
-		return unknownFlagTerm(word, name, names)
-	case letter == "N":
-		q.New = &want
-	case letter == "S" && !want:
-		unseen := true
-		q.Unseen = &unseen
-	case want:
-		q.With += letter
-	default:
-		q.Without += letter
+	if !ok {
+		return nil, unknownFlagTerm(word, name, names)
 	}
-	return nil
+	x := query.Expr(query.Flag{Letter: letter[0]})
+	if letter == "N" {
+		x = query.New{}
+	}
+	if !want {
+		x = query.Not{X: x}
+	}
+	return x, nil
 }
 
 func unknownFlagTerm(word, name string, names map[string]string) error {

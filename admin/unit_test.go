@@ -17,6 +17,7 @@ import (
 	"maild/appliance/account"
 	"maild/appliance/process"
 	"maild/index"
+	"maild/index/query"
 )
 
 func TestParseTime(t *testing.T) {
@@ -60,30 +61,25 @@ func TestParseSize(t *testing.T) {
 
 func TestFlagTerms(t *testing.T) {
 	t.Parallel()
-	tests := []struct{ words, with, without, unseen, new string }{
-		{"seen", "S", "", "", ""}, {"unseen", "", "", "true", ""}, {"!read", "", "", "true", ""}, {"unread", "", "", "true", ""},
-		{"flagged,!draft", "F", "D", "", ""}, {"Not-Answered", "", "R", "", ""}, {"new", "", "", "", "true"}, {"!recent", "", "", "", "false"},
-		{"undeleted", "", "T", "", ""}, {"forwarded", "P", "", "", ""}, {"a,!b", "a", "b", "", ""}, {"F", "F", "", "", ""},
-	}
-	for _, tt := range tests {
-		var q index.Query
-		for word := range strings.SplitSeq(tt.words, ",") {
-			if err := addFlagTerm(&q, word); err != nil {
+	for words, want := range map[string]string{
+		"seen": "is:read", "unseen": "-is:read", "!read": "-is:read", "unread": "-is:read", "flagged,!draft": "is:flagged -is:draft",
+		"Not-Answered": "-is:replied", "new": "is:recent", "!recent": "-is:recent", "undeleted": "-is:trashed", "forwarded": "is:passed",
+		"a,!b": "keyword:a -keyword:b", "F": "is:flagged",
+	} {
+		var all query.And
+		for word := range strings.SplitSeq(words, ",") {
+			x, err := flagTerm(word)
+			if err != nil {
 				t.Fatal(err)
 			}
+			all = append(all, x)
 		}
-		show := func(b *bool) string {
-			if b == nil {
-				return ""
-			}
-			return fmt.Sprint(*b)
-		}
-		if q.With != tt.with || q.Without != tt.without || show(q.Unseen) != tt.unseen || show(q.New) != tt.new {
-			t.Errorf("%s: with %q, without %q, unseen %s, new %s", tt.words, q.With, q.Without, show(q.Unseen), show(q.New))
+		if all.String() != want {
+			t.Errorf("%s: %s, want %s", words, all, want)
 		}
 	}
 	for _, word := range []string{"", "!", "un", "ab", "1", "é", "!!seen"} {
-		if err := addFlagTerm(&index.Query{}, word); exitCode(err) != ExitUsage {
+		if _, err := flagTerm(word); exitCode(err) != ExitUsage {
 			t.Errorf("%q: error %v", word, err)
 		}
 	}
@@ -98,8 +94,8 @@ func TestExitCodes(t *testing.T) {
 		{nil, ExitOK}, {errors.New("x"), ExitFailed}, {usagef("x"), ExitUsage}, {fmt.Errorf("x: %w", notFoundf("x")), ExitNotFound},
 		{fmt.Errorf("x %w", account.ErrExists), ExitExists}, {fmt.Errorf("x %w", account.ErrNotFound), ExitNotFound},
 		{fmt.Errorf("x %w", index.ErrNotFound), ExitNotFound}, {account.ErrInvalid, ExitUsage}, {account.ErrInUse, ExitFailed},
-		{process.ErrLocked, ExitLocked}, {coded(5), ExitLocked}, {coded(6 | 1<<8), ExitLocked}, {coded(11), ExitFailed}, {syscall.EPIPE, ExitOK},
-		{fs.ErrPermission, ExitFailed},
+		{process.ErrLocked, ExitLocked}, {fmt.Errorf("x: %w", index.ErrRebuilding), ExitLocked}, {coded(5), ExitLocked}, {coded(6 | 1<<8), ExitLocked}, {coded(11), ExitFailed}, {syscall.EPIPE, ExitOK},
+		{fs.ErrPermission, ExitFailed}, {errors.Join(notFoundf("a"), notFoundf("b")), ExitNotFound},
 	}
 	known := map[int]bool{}
 	for _, e := range exitTable() {
@@ -237,4 +233,62 @@ func FuzzSafe(f *testing.F) {
 			t.Fatalf("%q cut to %d columns", line, n)
 		}
 	})
+}
+
+func TestFilledShare(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		have, total int64
+		want        string
+	}{
+		{0, 0, "0 of about 0 messages (0 %)"},
+		{250, 1000, "250 of about 1000 messages (25 %)"},
+		{1001, 1000, "1001 of about 1001 messages (100 %)"}, // some have gone since they were read
+	} {
+		if got := filledShare(tt.have, tt.total); got != tt.want {
+			t.Errorf("%d of %d: %s, want %s", tt.have, tt.total, got, tt.want)
+		}
+	}
+}
+
+func TestProgress(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		p    index.Progress
+		want string
+	}{
+		{"too early to tell", index.Progress{Total: 1000, Scanned: 1, Elapsed: progressEvery}, ""},
+		{"rate and time left", index.Progress{Total: 5000, Scanned: 1000, Elapsed: 2 * time.Second}, "\rreading: 1000 of 5000 messages, 500/s, 8s left\x1b[K"},
+		{"more than there were", index.Progress{Total: 900, Scanned: 1000, Elapsed: 2 * time.Second}, "\rreading: 1000 of 900 messages, 500/s, 0s left\x1b[K"},
+		{"neither total nor folders", index.Progress{Scanned: 1000, Elapsed: 2 * time.Second}, "\rreading: 1000 messages, 500/s\x1b[K"},
+		{"no total", index.Progress{Folders: 4, FoldersDone: 1, Scanned: 1000, Elapsed: 2 * time.Second}, "\rreading: 1 of 4 folders, 1000 messages, 500/s\x1b[K"},
+	} {
+		var errs strings.Builder
+		c := &call{world: &world{errs: &errs, animated: true}}
+		show, done := c.progress("reading")
+		show(tt.p)
+		if got := errs.String(); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+		done()
+		if got := errs.String(); tt.want != "" && !strings.HasSuffix(got, "\r\x1b[K") {
+			t.Errorf("%s: the line stays: %q", tt.name, got)
+		}
+	}
+	if show, _ := (&call{world: &world{}}).progress("reading"); show != nil {
+		t.Error("progress where nobody sees it")
+	}
+}
+
+func TestFlagsOfAddresses(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	fill(t, root, "anna@example.org", 12)
+	for flags, want := range map[string]int{"--from ender": 12, "--from @example": 12, "--from xample.n": 12, "--from s@exam": 12, "--subject mess": 12, "--subject essage": 0} {
+		code, out, errs := mailctl(t, append([]string{"--root", root, "search", "headers"}, strings.Fields(flags)...)...)
+		if got := strings.Count(out, "\n"); got != want || (code == ExitOK) != (want > 0) {
+			t.Errorf("%s: %d found, code %d, want %d: %s", flags, got, code, want, errs)
+		}
+	}
 }

@@ -100,7 +100,7 @@ func (a *Appliance) open(ctx context.Context) (err error) {
 		return err
 	}
 	a.mailboxes = store.OpenMailboxes(a.cfg.MailDir())
-	a.index, err = index.Open(ctx, index.Options{Path: a.cfg.IndexDB(), Headers: a.cfg.Index.Headers, Source: a.mailboxes, Log: a.log})
+	a.index, err = index.Open(ctx, index.Options{Path: a.cfg.IndexDB(), Headers: a.cfg.Index.Headers, Body: a.cfg.Index.Body, Source: a.mailboxes, Log: a.log})
 	if err != nil {
 		return err
 	}
@@ -157,7 +157,13 @@ func (a *Appliance) runIndex(ctx context.Context) {
 // sweep compares index and Maildirs by directory times now and again. At the
 // start the index does so by itself.
 func (a *Appliance) sweep(ctx context.Context) {
+	full := false
 	for {
+		if w := a.mailboxes.Watches(); w.Full && !full {
+			full = true
+			a.log.Warn("index", "status", "not all directories of mail can be watched; what changes in the others is found by sweeps: raise fs.inotify.max_user_watches",
+				"watched", w.Directories)
+		}
 		a.mu.Lock()
 		wait := time.Duration(a.cfg.Index.Sweep)
 		a.mu.Unlock()
@@ -216,7 +222,8 @@ func (a *Appliance) Reload(ctx context.Context, cfg config.Config) (restart []st
 	a.tls = pair
 	a.server.Reload(a.smtpdConfig(cfg))
 	restart = needRestart(a.cfg, cfg)
-	cfg.DataDir, cfg.Listen, cfg.User, cfg.Index.Headers = a.cfg.DataDir, a.cfg.Listen, a.cfg.User, a.cfg.Index.Headers
+	cfg.DataDir, cfg.Listen, cfg.User = a.cfg.DataDir, a.cfg.Listen, a.cfg.User
+	cfg.Index.Headers, cfg.Index.Body = a.cfg.Index.Headers, a.cfg.Index.Body
 	a.cfg = cfg
 	return restart, nil
 }

@@ -15,6 +15,7 @@ import (
 	"maild/appliance/config"
 	"maild/appliance/smtpd"
 	"maild/index"
+	"maild/index/query"
 )
 
 // benchAppliance is a whole daemon in this process; TMPDIR says on which file
@@ -151,7 +152,7 @@ func awaitFound(b *testing.B, ix *index.Index, id string) time.Duration {
 	start := time.Now()
 	for {
 		found := false
-		err := ix.Search(context.Background(), index.Query{MessageID: id + "@bench.example", Limit: 1}, func(index.Message) error {
+		err := ix.Search(context.Background(), index.Query{Where: query.ID{MessageID: id + "@bench.example"}, Limit: 1}, func(index.Message) error {
 			found = true
 			return nil
 		})

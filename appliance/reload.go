@@ -18,6 +18,7 @@ func needRestart(old, new config.Config) []string {
 		{"user", old.User, new.User},
 		{"listen", old.Listen, new.Listen},
 		{"index.headers", old.Index.Headers, new.Index.Headers},
+		{"index.body", old.Index.Body, new.Index.Body},
 		{"log.format", old.Log.Format, new.Log.Format},
 	} {
 		if !reflect.DeepEqual(k.old, k.new) {

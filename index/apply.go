@@ -1,8 +1,11 @@
 package index
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"math"
+	"slices"
 	"time"
 )
 
@@ -57,6 +60,7 @@ func (rc *reconciler) gather(list []change) (got []change, more bool) {
 
 // writeList writes one batch. Faults of the box are tried again a few times before they end the reconcile.
 func (rc *reconciler) writeList(ctx context.Context, list []change) error {
+	slices.SortStableFunc(list, func(a, b change) int { return cmp.Compare(a.order(), b.order()) })
 	pause := firstBackoff
 	for try := 0; ; try++ {
 		before := rc.report
@@ -86,12 +90,15 @@ func (rc *reconciler) applyAll(b *batch, list []change) error {
 		}
 	}
 	for pass, n := range ending {
-		if pass.open.Load() != n || !pass.sound || pass.failed.Load() {
+		if pass.open.Load() != n || !pass.compared || pass.failed.Load() {
 			continue
 		}
 		id, err := b.folder(pass.place, true)
 		if err != nil {
 			return err
+		}
+		if !pass.sound {
+			continue
 		}
 		_, err = b.conn.ExecContext(background(), `UPDATE folder SET stamp_new = ?, stamp_cur = ? WHERE id = ?`, pass.stamp.New, pass.stamp.Cur, id)
 		if err != nil {
@@ -99,6 +106,20 @@ func (rc *reconciler) applyAll(b *batch, list []change) error {
 		}
 	}
 	return nil
+}
+
+// order puts what comes before what goes, so that moved messages are recognised, and each in the order of ids, in which the words are
+// written fastest.
+func (c *change) order() int64 {
+	switch c.kind {
+	case changeFlags:
+		return c.was.id
+	case changeAdd, changeRefresh:
+		return math.MaxInt64/4 + c.row.arrived
+	case changeRemove:
+		return math.MaxInt64/2 + c.was.id
+	}
+	return math.MaxInt64
 }
 
 // ends reports whether the change is the last word of the walker or of a job.
@@ -119,22 +140,33 @@ func (rc *reconciler) settle(list []change) {
 func (rc *reconciler) apply(b *batch, c *change) error {
 	switch c.kind {
 	case changeAdd, changeRefresh:
+		if rc.ix.buried(&c.row) {
+			return nil
+		}
+		moved, err := rc.applyMoved(b, &c.row)
+		if err != nil || moved {
+			return err
+		}
 		was, exists, err := b.add(&c.row)
 		if err != nil {
 			return err
 		}
 		if !exists {
 			rc.report.Added++
-			return nil
+			if rc.opt.events == nil {
+				return nil
+			}
+			return rc.askLinks(b, &c.row)
 		}
 		if c.kind == changeAdd {
 			return nil
 		}
 		changed, err := b.refresh(was.id, &c.row)
-		if changed {
-			rc.report.Changed++
+		if err != nil || !changed {
+			return err
 		}
-		return err
+		rc.report.Changed++
+		return rc.askLinks(b, &c.row)
 	case changeFlags:
 		// Only if the row still is what the decision was made on: what was recorded since is newer.
 		res, err := b.exflag.Exec(c.row.flags, c.row.new, c.was.id, c.was.flags, c.was.new)
@@ -143,14 +175,42 @@ func (rc *reconciler) apply(b *batch, c *change) error {
 		}
 		n, err := res.RowsAffected()
 		rc.report.Changed += n
-		return err
+		if err != nil || n == 0 || stateText(0, c.was.flags, c.was.new, false) == stateText(0, c.row.flags, c.row.new, false) {
+			return err
+		}
+		return b.restate(c.was.id)
 	case changeRemove:
 		rc.report.Removed++
-		return b.drop(c.was.id)
+		if c.links {
+			if err := rc.askLinksOf(b, c.in.place, c.was.id); err != nil {
+				return err
+			}
+		}
+		return b.dropIf(c.was.id, c.in.place, c.isKey)
 	case changeFolderGone:
 		return rc.removeFolder(b, c.in.place)
 	}
 	return nil
+}
+
+// applyMoved makes the row of a file that is gone that of the one which has come in its place, if they are the same message.
+func (rc *reconciler) applyMoved(b *batch, r *row) (bool, error) {
+	folder, err := b.folder(r.place, true)
+	if err != nil {
+		return false, err
+	}
+	if _, exists, err := b.stored(folder, r.key); err != nil || exists {
+		return false, err
+	}
+	id, ok, err := rc.movedFrom(b, r)
+	if err != nil || !ok {
+		return false, err
+	}
+	rc.report.Moved++
+	if err := b.moveRow(id, r); err != nil {
+		return true, err
+	}
+	return true, rc.askLinks(b, r)
 }
 
 // removeFolder removes a folder that is gone, with its rows.
@@ -161,6 +221,8 @@ func (rc *reconciler) removeFolder(b *batch, p place) error {
 	}
 	for _, text := range []string{
 		`DELETE FROM terms WHERE rowid IN (SELECT id FROM message WHERE folder = ?)`,
+		`DELETE FROM bodies WHERE rowid IN (SELECT id FROM message WHERE folder = ?)`,
+		`DELETE FROM reference WHERE id IN (SELECT id FROM message WHERE folder = ?)`,
 		`DELETE FROM extra WHERE id IN (SELECT id FROM message WHERE folder = ?)`,
 	} {
 		if _, err := b.conn.ExecContext(background(), text, id); err != nil {

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"maild/index/query"
+
 	"maild/index/header"
 )
 
@@ -133,25 +135,25 @@ func BenchmarkQuery(b *testing.B) {
 	const n = 100_000
 	ix := openTest(b, Options{Path: path, Source: benchSource(n)})
 	reconcile(b, ix, ReconcileOptions{})
-	yes := true
 	for _, bm := range []struct {
 		name string
 		q    Query
 	}{
 		{"newest50", Query{Limit: 50}},
-		{"word50", Query{Subject: []string{"invoice"}, Limit: 50}},
-		{"twoWords50", Query{Subject: []string{"invoice budget"}, Limit: 50}},
-		{"address50", Query{From: []string{"@host17.example"}, Limit: 50}},
-		{"prefix1x50", Query{Subject: []string{"i"}, Limit: 50}},
-		{"rare", Query{Subject: []string{"number 77777"}}},
-		{"messageID", Query{MessageID: fmt.Sprintf("%08x.%d@host%d.example", 4711, 4711%251, 4711%97)}},
-		{"account50", Query{Accounts: []string{"user7@example.org"}, Limit: 50}},
-		{"accountWord50", Query{Accounts: []string{"user7@example.org"}, Subject: []string{"invoice"}, Limit: 50}},
-		{"unseenNone", Query{Unseen: &yes}},
-		{"wordAll", Query{Subject: []string{"invoice"}}},
-		{"headerColumn", Query{Headers: []HeaderTerm{{"subject", "NUMBER 777"}}}},
-		{"newest50afterSince", Query{Since: longAgo.Add(170 * time.Second), Limit: 50}},
-		{"sinceNothing", Query{Since: longAgo.Add(time.Hour)}},
+		{"word50", Query{Where: ask(`subject:invoice`).Where, Limit: 50}},
+		{"twoWords50", Query{Where: ask(`subject:invoice subject:budget`).Where, Limit: 50}},
+		{"address50", Query{Where: ask(`from:@host17.example`).Where, Limit: 50}},
+		{"substring50", Query{Where: ask(`from:ost17.ex`).Where, Limit: 50}},
+		{"prefix1x50", Query{Where: ask(`subject:i*`).Where, Limit: 50}},
+		{"rare", ask(`subject:"number 77777"`)},
+		{"messageID", ask(fmt.Sprintf("id:<%08x.%d@host%d.example>", 4711, 4711%251, 4711%97))},
+		{"account50", Query{Where: ask(`account:user7@example.org`).Where, Limit: 50}},
+		{"accountWord50", Query{Where: ask(`account:user7@example.org subject:invoice`).Where, Limit: 50}},
+		{"wordUnread50", Query{Where: ask(`subject:invoice is:unread`).Where, Limit: 50}},
+		{"wordAll", ask(`subject:invoice`)},
+		{"headerColumn", ask(`header:subject="NUMBER 777"`)},
+		{"newest50afterSince", Query{Where: query.Arrived{From: longAgo.Add(170 * time.Second)}, Limit: 50}},
+		{"sinceNothing", Query{Where: query.Arrived{From: longAgo.Add(time.Hour)}}},
 	} {
 		b.Run(bm.name, func(b *testing.B) {
 			hits := 0
@@ -170,7 +172,7 @@ func BenchmarkQuery(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			if err := one.Search(b.Context(), Query{Subject: []string{"invoice"}, Limit: 50}, func(Message) error { return nil }); err != nil {
+			if err := one.Search(b.Context(), Query{Where: ask("subject:invoice").Where, Limit: 50}, func(Message) error { return nil }); err != nil {
 				b.Fatal(err)
 			}
 			if err := one.Close(); err != nil {

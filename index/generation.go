@@ -37,6 +37,7 @@ type generation struct {
 	conn   *sql.Conn
 	stmts  statements
 	ids    idRun
+	words  map[string]struct{} // of the table word, as far as known
 	wal    fileID
 	octets int64 // size of the main file when last looked at: it never shrinks
 	mtime  time.Time
@@ -84,7 +85,7 @@ func openGeneration(ctx context.Context, path string, readOnly bool) (*generatio
 	if !fi.Mode().IsRegular() || fi.Size() == 0 {
 		return nil, errForeign
 	}
-	g := &generation{path: path, id: id, octets: fi.Size(), mtime: fi.ModTime()}
+	g := &generation{words: map[string]struct{}{}, path: path, id: id, octets: fi.Size(), mtime: fi.ModTime()}
 	mode := "mode=rw"
 	if readOnly {
 		mode = "mode=ro"

@@ -9,12 +9,6 @@ import (
 	"maild/index/header"
 )
 
-// headerMatch is a header term made ready.
-type headerMatch struct {
-	name, value string // folded
-	from        origin
-}
-
 // origin is where the value of a field is found.
 type origin uint8
 
@@ -23,66 +17,6 @@ const (
 	originExtra                // in the table extra
 	originFile                 // in the message itself
 )
-
-// headerTerms finds out where each term is answered from: what the rows have been built with, not what the options ask for.
-func (ix *Index) headerTerms(ctx context.Context, terms []HeaderTerm) ([]headerMatch, error) {
-	if len(terms) == 0 {
-		return nil, nil
-	}
-	var list []headerMatch
-	var built *fieldFilter
-	for _, t := range terms {
-		m := headerMatch{name: strings.ToLower(strings.TrimSpace(t.Name)), value: folded(sanitize(t.Value))}
-		if columnOf(m.name) == "" {
-			if built == nil {
-				names, err := ix.current().builtWith(ctx)
-				if err != nil {
-					return nil, err
-				}
-				f := newFieldFilter(strings.Fields(names))
-				built = &f
-			}
-			if m.from = originFile; built.has(m.name) {
-				m.from = originExtra
-			}
-		}
-		list = append(list, m)
-	}
-	return list, nil
-}
-
-// matches tries all terms, the cheap ones first.
-func (ix *Index) matches(ctx context.Context, terms []headerMatch, m *Message) (bool, error) {
-	for _, from := range []origin{originColumn, originExtra, originFile} {
-		fields, loaded := []header.Field(nil), false
-		for _, t := range terms {
-			if t.from != from {
-				continue
-			}
-			if !loaded {
-				var err error
-				if fields, err = ix.fieldsFrom(ctx, from, m); err != nil {
-					return false, err
-				}
-				loaded = true
-			}
-			if !t.in(fields) {
-				return false, nil
-			}
-		}
-	}
-	return true, nil
-}
-
-// in reports whether one of the fields answers the term.
-func (t headerMatch) in(fields []header.Field) bool {
-	for _, f := range fields {
-		if strings.EqualFold(f.Name, t.name) && strings.Contains(folded(f.Value), t.value) {
-			return true
-		}
-	}
-	return false
-}
 
 // fieldsFrom gives the decoded fields of a message.
 func (ix *Index) fieldsFrom(ctx context.Context, from origin, m *Message) ([]header.Field, error) {
@@ -95,14 +29,14 @@ func (ix *Index) fieldsFrom(ctx context.Context, from origin, m *Message) ([]hea
 	if ix.opt.Source == nil {
 		return nil, nil
 	}
-	block, _, err := ix.opt.Source.Read(ctx, m.Account, m.Folder, File{Key: m.Key, Flags: m.Flags, New: m.New})
+	content, _, err := ix.opt.Source.Read(ctx, m.Account, m.Folder, File{Key: m.Key, Flags: m.Flags, New: m.New}, WantHeader)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	fields := header.Fields(block)
+	fields := header.Fields(content.Header)
 	for i := range fields {
 		fields[i].Value = header.Decode(fields[i].Value)
 	}

@@ -13,7 +13,8 @@
 // index.db (with -wal and -shm while in use) and index.db.lock, an flock taken by each process around write transactions, creation and
 // setting aside; the lock file is never removed. Tables: folder (one row per mailbox, with the directory times
 // of its last complete scan), message (one row per file), extra (further header fields), terms (FTS5 without
-// content of its own over subject, sender, recipients and cc) and meta. message.id is the time of arrival in microseconds, or the next free number,
+// content of its own over subject, sender, recipients, cc and the state of a message), bodies (the same over the text), reference (by which
+// threads are found), word (the words of addresses, for substrings) and meta; and views for people. A rebuild works on index.db.rebuilding. message.id is the time of arrival in microseconds, or the next free number,
 // so the order of ids is the order of arrival.
 //
 // # Crash
@@ -50,15 +51,19 @@ var ErrDamaged = errors.New("the index is damaged")
 
 // Message is one row: a message in a folder.
 type Message struct {
-	ID      int64  // microseconds of arrival, unique in this file; kept by a reparse. Ignored by Record
-	Account string // "user@domain", lower case
-	Folder  string // decoded name: INBOX, Sent, Archive.2026
-	Key     string // Maildir name without flags
-	Flags   string // sorted letters
-	New     bool   // in new/, not yet seen by any reader
-	Octets  int64  // size of the file
-	Arrived time.Time
-	Header  header.Header // All is nil in what Search and Message return
+	ID         int64  // microseconds of arrival, unique in this file; kept by a reparse. Ignored by Record
+	Account    string // "user@domain", lower case
+	Folder     string // decoded name: INBOX, Sent, Archive.2026
+	Key        string // Maildir name without flags
+	Flags      string // sorted letters
+	New        bool   // in new/, not yet seen by any reader
+	Octets     int64  // size of the file
+	Attachment bool   // has one, as far as it was looked for
+	Arrived    time.Time
+	Header     header.Header // All is nil in what Search and Message return
+	Body       string        // for Record: the text to be found. Empty in what Search and Message return
+	// Incomplete has Record read from the file what the header leaves open: Attachment and Body.
+	Incomplete bool
 }
 
 // File is one file of a folder.
@@ -81,9 +86,30 @@ type Source interface {
 	Stamp(ctx context.Context, account, folder string) (Stamp, error)
 	// Scan calls fn for every file, by name only. A file that is renamed meanwhile may come twice or not at all. An error of fn ends it.
 	Scan(ctx context.Context, account, folder string, fn func(File) error) error
-	// Read gives the header block (header.ReadBlock) of the file with f.Key, and f with everything filled in as it is now. The error
+	// Read gives what the file with f.Key holds, and f with everything filled in as it is now. The error
 	// is fs.ErrNotExist when there is no such file any more.
-	Read(ctx context.Context, account, folder string, f File) ([]byte, File, error)
+	Read(ctx context.Context, account, folder string, f File, want Want) (Content, File, error)
+	// Has reports whether the folder holds a file with f.Key, at a cost that does not grow with the folder: it looks for the name that f has
+	// and the usual ones, and may miss one that was just renamed. A missing folder or account is no error.
+	Has(ctx context.Context, account, folder string, f File) (bool, error)
+	// Stat gives f with its size and time, like Read.
+	Stat(ctx context.Context, account, folder string, f File) (File, error)
+}
+
+// Want says how much of a message is to be read.
+type Want uint8
+
+const (
+	WantHeader  Want = iota // Content.Header
+	WantContent             // and Content.Attachment
+	WantText                // and Content.Text
+)
+
+// Content is what a message holds, as far as it was wanted.
+type Content struct {
+	Header     []byte // header.ReadBlock
+	Attachment bool
+	Text       string // decoded text parts and attachment names
 }
 
 // AllHeaders in Options.Headers has every header field indexed.
@@ -95,6 +121,7 @@ type Options struct {
 	Headers []string // names of further header fields to index; AllHeaders for every one
 	// KeepHeaders has the fields indexed that the file was built with, whatever Headers says: for a copy whose configuration is not at hand.
 	KeepHeaders bool
+	Body        bool         // the text of messages is indexed, too (Content.Text)
 	Source      Source       // may be nil: then nothing can be reconciled, and header terms beyond the index find nothing
 	Log         *slog.Logger // nil = none
 	ReadOnly    bool         // never writes, never sets aside; a missing or unfit file is an error
@@ -105,6 +132,7 @@ type Index struct {
 	opt    Options
 	log    *slog.Logger
 	fields fieldFilter
+	body   atomic.Bool // bodies are indexed
 
 	mu      sync.RWMutex // guards gen
 	gen     *generation
@@ -117,13 +145,15 @@ type Index struct {
 	applying      sync.Mutex // held by who takes from the queue, so that order is kept
 	running       atomic.Bool
 	marks         marks
+	events        events
+	tombs         tombs
 	reconciles    atomic.Int32 // running now
 	lastReconcile atomic.Int64 // Unix nanoseconds
+	total         atomic.Int64 // files seen by the full scan under way; 0 = none is
 }
 
 // Open opens the index, making the file if there is none. A file that is not an index, is damaged beyond opening or was written by a
-// newer release is set aside with a warning in the log, and an empty one takes its place: Run or Reconcile fills it. An
-// older one is migrated. Damage deeper inside is not looked for here, so that opening stays fast.
+// newer or older release is set aside with a warning in the log, and an empty one takes its place: Run or Reconcile fills it. Damage deeper inside is not looked for here, so that opening stays fast.
 func Open(ctx context.Context, opt Options) (*Index, error) {
 	path, err := filepath.Abs(opt.Path)
 	if err != nil {
@@ -136,6 +166,9 @@ func Open(ctx context.Context, opt Options) (*Index, error) {
 	}
 	ix.queue.init()
 	ix.marks.init()
+	ix.events.init()
+	ix.tombs.init()
+	ix.body.Store(opt.Body)
 	if err := ix.openFile(ctx); err != nil {
 		return nil, err
 	}
@@ -145,7 +178,9 @@ func Open(ctx context.Context, opt Options) (*Index, error) {
 			return nil, errors.Join(fmt.Errorf("index: %w", readError(err)), ix.Close())
 		}
 		if built != notBuilt {
-			ix.fields = newFieldFilter(strings.Fields(built))
+			fields, body := readBuilt(built)
+			ix.fields = fields
+			ix.body.Store(body)
 		}
 	}
 	return ix, nil

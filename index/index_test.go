@@ -3,11 +3,13 @@ package index
 import (
 	"context"
 	"errors"
-	"slices"
+	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
+
+	"maild/index/query"
 )
 
 func TestRecordAndFind(t *testing.T) {
@@ -45,73 +47,115 @@ func TestSearch(t *testing.T) {
 	put(archive, "d", "RS", false, 400, 4, "From: Привет <p@example.ru>\nSubject: Встреча в Москве\nReferences: <a@acme.com> <b@x>\n\n")
 	put(bob, "e", "", false, 500, 5, "From: carl@acme.com\nTo: Bob <bob@example.net>, Ann <ann@example.org>\nSubject: ?! *** \"quoted\" AND OR NOT (NEAR)\n\n")
 	reconcile(t, ix, ReconcileOptions{})
-	yes, no := true, false
 	at := func(h int) time.Time { return longAgo.Add(time.Duration(h) * time.Hour) }
 	for _, c := range []struct {
-		name string
 		q    Query
 		want string
 	}{
-		{"all, newest first", Query{}, "edcba"},
-		{"limit", Query{Limit: 2}, "ed"},
-		{"from name", Query{From: []string{"bill"}}, "a"},
-		{"from prefix", Query{From: []string{"bi ga"}}, "a"},
-		{"from words are in any order", Query{From: []string{"gates bill"}}, "a"},
-		{"from domain", Query{From: []string{"@acme.com"}}, "eca"},
-		{"from whole address", Query{From: []string{"bill@acme.com"}}, "a"},
-		{"a phrase needs neighbours", Query{From: []string{"bill.com"}}, ""},
-		{"two from terms", Query{From: []string{"acme", "jorg"}}, "b"},
-		{"umlaut for none", Query{Subject: []string{"grossere"}}, ""},
-		{"diacritics", Query{Subject: []string{"große"}}, "a"},
-		{"diacritics folded both ways", Query{Subject: []string{"PLANE"}}, "ba"},
-		{"cyrillic", Query{Subject: []string{"встреча москв"}}, "d"},
-		{"cjk inside a run", Query{Subject: []string{"東京"}}, "c"},
-		{"cjk not adjacent", Query{Subject: []string{"東行"}}, ""},
-		{"to", Query{To: []string{"ann"}}, "ea"},
-		{"cc", Query{Cc: []string{"lists.example"}}, "b"},
-		{"operators are words", Query{Subject: []string{"AND"}}, "e"},
-		{"quotes", Query{Subject: []string{`"quoted"`}}, "e"},
-		{"no token", Query{Subject: []string{"***"}}, "e"},
-		{"percent is no wildcard", Query{Subject: []string{"%"}}, "b"},
-		{"underscore is none", Query{Subject: []string{"_"}}, ""},
-		{"no token and a token", Query{Subject: []string{"?! quoted"}}, "e"},
-		{"empty term", Query{Subject: []string{"  "}}, "edcba"},
-		{"message id", Query{MessageID: "<a@acme.com>"}, "a"},
-		{"message id bare", Query{MessageID: "a@acme.com"}, "a"},
-		{"message id is exact", Query{MessageID: "a@acme"}, ""},
-		{"account", Query{Accounts: []string{"BOB@example.net"}}, "e"},
-		{"accounts", Query{Accounts: []string{"bob@example.net", "ann@example.org"}, Limit: 3}, "edc"},
-		{"domain", Query{Domains: []string{"Example.Org"}}, "dcba"},
-		{"folder", Query{Folders: []string{"Archive.2026"}}, "d"},
-		{"account and folder", Query{Accounts: []string{"bob@example.net"}, Folders: []string{"Archive.2026"}}, ""},
-		{"since", Query{Since: at(3)}, "edc"},
-		{"before", Query{Before: at(3)}, "ba"},
-		{"between", Query{Since: at(2), Before: at(4)}, "cb"},
-		{"larger", Query{LargerThan: 300}, "ed"},
-		{"smaller", Query{SmallerThan: 300}, "ba"},
-		{"with", Query{With: "S"}, "dcb"},
-		{"with both", Query{With: "FS"}, "c"},
-		{"without", Query{Without: "S"}, "ea"},
-		{"with and without", Query{With: "S", Without: "FR"}, "b"},
-		{"unseen", Query{Unseen: &yes}, "ea"},
-		{"seen", Query{Unseen: &no}, "dcb"},
-		{"new", Query{New: &yes}, "a"},
-		{"not new", Query{New: &no, From: []string{"acme"}}, "ecb"},
-		{"header column", Query{Headers: []HeaderTerm{{"Subject", "ticket 100%"}}}, "b"},
-		{"header column, folded", Query{Headers: []HeaderTerm{{"subject", "GRÖSS"}}}, ""},
-		{"header column, case", Query{Headers: []HeaderTerm{{"subject", "GRÖßERE"}}}, "a"},
-		{"header substring", Query{Headers: []HeaderTerm{{"from", "ill gat"}}}, "a"},
-		{"header ids", Query{Headers: []HeaderTerm{{"References", "<a@acme.com> <b"}}}, "d"},
-		{"header in reply to", Query{Headers: []HeaderTerm{{"In-Reply-To", "a@acme"}}}, "b"},
-		{"header list id", Query{Headers: []HeaderTerm{{"list-id", "the.list"}}}, "c"},
-		{"header kept", Query{Headers: []HeaderTerm{{"x-kept", "yes, indeed"}}}, "a"},
-		{"header in the file", Query{Headers: []HeaderTerm{{"X-Other", "THE FILE"}}}, "b"},
-		{"header is there", Query{Headers: []HeaderTerm{{"Cc", ""}}}, "b"},
-		{"header and text", Query{From: []string{"acme"}, Headers: []HeaderTerm{{"Subject", "plane"}, {"X-Other", "file"}}}, "b"},
-		{"everything at once", Query{From: []string{"acme"}, Accounts: []string{"ann@example.org"}, Since: at(1), Before: at(5), With: "S", LargerThan: 1, SmallerThan: 250}, "b"},
+		{ask(``), "edcba"},
+		{ask(`from:bill`), "a"},
+		{ask(`from:=bil`), ""},
+		{ask(`from:bil*`), "a"},
+		{ask(`from:(bill gates)`), "a"},
+		{ask(`from:"bill gates"`), "a"},
+		{ask(`from:@acme.com`), "eca"},
+		{ask(`from:@acme.com -from:example`), "ea"},
+		{ask(`from:bill@acme.com`), "a"},
+		{ask(`from:ill@acm`), "a"},
+		{ask(`from:bill.com`), ""},
+		{ask(`from:cme.co`), "eca"},
+		{ask(`from:acme from:jorg`), "b"},
+		{ask(`from:ÖRG`), "b"},
+		{ask(`from:ивет`), "d"},
+		{ask(`subject:grossere`), ""},
+		{ask(`subject:große*`), "a"},
+		{ask(`subject:größere`), "a"},
+		{ask(`subject:grösser`), ""},
+		{ask(`subject:plan*`), "ba"},
+		{ask(`subject:PLANE`), "ba"},
+		{ask(`subject:встреча subject:москв*`), "d"},
+		{ask(`subject:東京`), "c"},
+		{ask(`subject:東行`), ""},
+		{ask(`東京`), "c"},
+		{ask(`to:ann`), "ea"},
+		{ask(`cc:lists.example`), "b"},
+		{ask(`subject:"AND"`), "e"},
+		{ask(`subject:"\"quoted\""`), "e"},
+		{ask(`subject:"***"`), "e"},
+		{ask(`subject:"%"`), "b"},
+		{ask(`subject:"_"`), ""},
+		{ask(`"?!" quoted`), "e"},
+		{ask(`bill`), "a"},
+		{ask(`bill OR carl`), "ea"},
+		{ask(`acme -carl`), "cba"},
+		{ask(`NOT acme`), "d"},
+		{ask(`acme AND (bill OR carl)`), "ea"},
+		{ask(`bill OR is:flagged`), "ca"},
+		{ask(`-(bill OR is:flagged)`), "edb"},
+		{ask(`bill@acme.com`), "a"},
+		{ask(`ann@example.org`), "ea"},
+		{ask(`id:<a@acme.com>`), "a"},
+		{ask(`id:a@acme.com`), "a"},
+		{ask(`id:a@acme`), ""},
+		{ask(`account:BOB@example.net`), "e"},
+		{ask(`account:bob OR in:Archive.2026`), "ed"},
+		{ask(`account:ann`), "dcba"},
+		{ask(`domain:Example.Org`), "dcba"},
+		{ask(`in:Archive.2026`), "d"},
+		{ask(`in:Archive*`), "d"},
+		{ask(`in:arch*`), ""},
+		{ask(`account:bob in:Archive.2026`), ""},
+		{ask(`-in:INBOX`), "d"},
+		{ask(`larger:300`), "ed"},
+		{ask(`smaller:300`), "ba"},
+		{ask(`is:read`), "dcb"},
+		{ask(`is:flagged is:read`), "c"},
+		{ask(`is:unread`), "ea"},
+		{ask(`is:unread bill`), "a"},
+		{ask(`is:read acme`), "cb"},
+		{ask(`is:read -is:flagged -is:replied`), "b"},
+		{ask(`is:recent`), "a"},
+		{ask(`-is:recent acme`), "ecb"},
+		{ask(`has:attachment`), ""},
+		{ask(`-has:attachment`), "edcba"},
+		{ask(`header:Subject=ticket`), "b"},
+		{ask(`header:subject="ticket 100%"`), "b"},
+		{ask(`header:subject=GRÖSS`), ""},
+		{ask(`header:subject=GRÖßERE`), "a"},
+		{ask(`header:from="ill gat"`), "a"},
+		{ask(`header:References="<a@acme.com> <b"`), "d"},
+		{ask(`header:In-Reply-To=a@acme`), "b"},
+		{ask(`list:the.list`), "c"},
+		{ask(`header:x-kept="yes, indeed"`), "a"},
+		{ask(`header:X-Other="THE FILE"`), "b"},
+		{ask(`header:Cc`), "b"},
+		{ask(`-header:Cc`), "edca"},
+		{ask(`header:X-Other OR bill`), "ba"},
+		{ask(`acme (header:X-Other OR header:x-kept)`), "ba"},
+		{ask(`acme header:Subject=plane header:X-Other=file`), "b"},
+		{ask(`thread:<a@acme.com>`), "dba"},
+		{ask(`thread:<b@x>`), ""},
+		{ask(`sent:2020`), ""},
+		{ask(`-sent:..2030`), "edcba"},
+		{ask(`acme account:ann is:read larger:1 smaller:250`), "b"},
+		{Query{Limit: 2}, "ed"},
+		{Query{Sort: SortOldest, Limit: 2}, "ab"},
+		{Query{Sort: SortLargest, Limit: 2}, "ed"},
+		{Query{Sort: SortSmallest, Limit: 2}, "ab"},
+		{Query{Sort: SortFrom}, "aebcd"},
+		{Query{Sort: SortSubject, Limit: 1}, "e"},
+		{Query{Sort: SortSent, Where: ask("is:read").Where}, "dcb"},
+		{Query{Sort: SortLargest, Where: ask("header:X-Other OR header:x-kept").Where, Limit: 1}, "b"},
+		{Query{Where: query.Arrived{From: at(3)}}, "edc"},
+		{Query{Where: query.Arrived{Before: at(3)}}, "ba"},
+		{Query{Where: query.Arrived{From: at(2), Before: at(4)}}, "cb"},
+		{Query{Where: query.And{query.Not{X: query.Arrived{From: at(2), Before: at(4)}}, ask("acme").Where}}, "ea"},
 	} {
 		if got := strings.Join(keysOf(t, ix, c.q), ""); got != c.want {
-			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+			t.Errorf("%v: %q, want %q", c.q, got, c.want)
+		}
+		if n, err := ix.Count(t.Context(), c.q.Where); err != nil || c.q.Limit == 0 && n != int64(len(c.want)) {
+			t.Errorf("%v: counted %d, %v, want %d", c.q, n, err, len(c.want))
 		}
 	}
 }
@@ -124,7 +168,7 @@ func TestSearchPages(t *testing.T) {
 	reconcile(t, ix, ReconcileOptions{})
 	last := int64(1 << 62)
 	got := 0
-	err := ix.Search(t.Context(), Query{From: []string{"example"}}, func(m Message) error {
+	err := ix.Search(t.Context(), ask("from:example"), func(m Message) error {
 		if m.ID >= last {
 			t.Fatalf("id %d after %d", m.ID, last)
 		}
@@ -163,13 +207,15 @@ func FuzzTerms(f *testing.F) {
 	ix := openTest(f, Options{Source: src, Headers: []string{"x-trace"}})
 	reconcile(f, ix, ReconcileOptions{})
 	f.Fuzz(func(t *testing.T, s string) {
-		q := Query{
-			From: []string{s}, To: []string{s}, Cc: []string{s}, Subject: []string{s, "x " + s}, MessageID: s, Accounts: []string{s}, Domains: []string{s}, Folders: []string{s},
-			Headers: []HeaderTerm{{s, s}, {"subject", s}, {"x-trace", s}}, With: s, Without: s,
+		text := func(f query.Field, m query.Match) query.Expr { return query.Text{Field: f, Text: s, Match: m} }
+		all := query.And{query.Account{Name: s}, query.Domain{Name: s}, query.Folder{Name: s, Below: true}, query.ID{MessageID: s}, query.Thread{ID: query.ID{MessageID: s}},
+			query.Header{Name: s, Value: s}, query.Header{Name: "subject", Value: s}, query.Header{Name: "x-trace", Value: s}}
+		for _, f := range []query.Field{query.Any, query.From, query.To, query.Cc, query.Subject, query.Body} {
+			all = append(all, text(f, query.Words), text(f, query.Prefix), text(f, query.Substring))
 		}
-		for _, q := range []Query{q, {Subject: []string{s}}, {From: []string{s}, Subject: []string{"hello"}}, {Headers: q.Headers}, {MessageID: s}, {Accounts: []string{s}}} {
-			if err := ix.Search(context.Background(), q, func(Message) error { return nil }); err != nil && !errors.Is(err, ErrTooLong) {
-				t.Fatalf("%q: %v", s, err)
+		for _, x := range append(all, all, query.Or(all), query.Not{X: all}, query.Not{X: query.Or(all)}) {
+			if err := ix.Search(context.Background(), Query{Where: x}, func(Message) error { return nil }); err != nil {
+				t.Fatalf("%q: %v: %v", s, x, err)
 			}
 		}
 		if c := count(ix); c != 1 {
@@ -178,46 +224,160 @@ func FuzzTerms(f *testing.F) {
 	})
 }
 
-// A search of very many words or flags is refused in words, or answered; SQLite's own limits are not met.
+// A query of very many conditions is refused in words, or answered; SQLite's own limits are not met.
 func TestLongSearches(t *testing.T) {
 	t.Parallel()
 	src := newMapSource()
 	src.put(inbox, File{Key: "1"}, letter("1@x", "bob@x", "hello world"))
 	ix := openTest(t, Options{Source: src})
 	reconcile(t, ix, ReconcileOptions{})
-	for _, c := range []struct {
-		q    Query
-		want int
-		err  error
-	}{
-		{Query{Subject: []string{strings.Repeat("hello ", maxTerms)}}, 1, nil},
-		{Query{Subject: []string{strings.Repeat("% ", maxTerms)}}, 0, nil},
-		{Query{Subject: []string{strings.Repeat("hello ", maxTerms+1)}}, 0, ErrTooLong},
-		{Query{Headers: make([]HeaderTerm, maxTerms+1)}, 0, ErrTooLong},
-		{Query{Without: strings.Repeat("SFé", 5000)}, 1, nil},
-		{Query{With: strings.Repeat("é", 5000)}, 0, nil},
+	for text, want := range map[string]int{
+		strings.Repeat("hello ", 500):                                1,
+		strings.Repeat(`"%" `, 500):                                  0,
+		strings.Repeat("hello OR ", 499) + "x":                       1,
+		strings.Repeat("is:read OR ", 499) + "hello":                 1,
+		strings.Repeat("-(", 24) + "hello" + strings.Repeat(")", 24): 1,
+		`"` + strings.Repeat("hello ", 5000) + `"`:                   0,
 	} {
 		found := 0
-		err := ix.Search(t.Context(), c.q, func(Message) error {
+		err := ix.Search(t.Context(), ask(text), func(Message) error {
 			found++
 			return nil
 		})
-		if !errors.Is(err, c.err) || found != c.want {
-			t.Errorf("%.60v: %d found, %v, want %d, %v", c.q, found, err, c.want, c.err)
+		if err != nil || found != want {
+			t.Errorf("%.60s: %d found, %v, want %d", text, found, err, want)
+		}
+	}
+	for _, leaf := range []string{"hello", "is:read", "header:subject=hello"} {
+		nested := leaf
+		for range 48 {
+			nested = "is:unread (x OR " + nested + ")"
+		}
+		if _, err := ix.Count(t.Context(), ask(nested).Where); err != nil {
+			t.Errorf("%s, nested: %v", leaf, err)
+		}
+		for n := range 12 { // across the depth from which the words are asked one by one
+			nested := leaf
+			for range n {
+				nested = "(x hello hello OR (hello " + nested + "))"
+			}
+			if _, err := ix.Count(t.Context(), ask(nested).Where); err != nil {
+				t.Errorf("%s, nested %d: %v", leaf, n, err)
+			}
+		}
+		deep := query.Expr(query.Not{X: ask("x " + leaf).Where})
+		for range maxDepth - 3 {
+			deep = query.Not{X: deep}
+		}
+		if err := ix.Search(t.Context(), Query{Where: deep}, func(Message) error { return nil }); err != nil {
+			t.Errorf("%s, deep: %v", leaf, err)
+		}
+		if err := ix.Search(t.Context(), Query{Where: query.Not{X: query.Not{X: query.Not{X: deep}}}}, nil); !errors.Is(err, ErrTooLong) {
+			t.Errorf("%s, too deep: %v", leaf, err)
+		}
+		many := query.And{}
+		for range maxConditions {
+			many = append(many, ask(leaf).Where)
+		}
+		for _, x := range []query.Expr{many, query.Or(many), query.Not{X: many}} {
+			if _, err := ix.Count(t.Context(), x); err != nil {
+				t.Errorf("%s, many: %v", leaf, err)
+			}
+		}
+	}
+	if err := ix.Search(t.Context(), Query{Where: make(query.And, maxConditions+1)}, nil); !errors.Is(err, ErrTooLong) {
+		t.Errorf("too long: %v", err)
+	}
+}
+
+// TestManyWords asks for parts of words that stand for more words than are asked for by themselves.
+func TestManyWords(t *testing.T) {
+	t.Parallel()
+	const n = maxExpansions + 50
+	src := newMapSource()
+	ix := openTest(t, Options{Source: src})
+	for i := range n {
+		src.put(inbox, File{Key: fmt.Sprint(i)}, letter(fmt.Sprintf("%d@x", i), fmt.Sprintf("É%d <%d@acme.example>", i, i), "s"))
+	}
+	reconcile(t, ix, ReconcileOptions{})
+	for text, want := range map[string]int{"from:e": n, "from:é": n, "from:E1": 0, "from:e10": 0, "-from:e": 0, "from:e -from:acme": 0, "from:é from:7@acme": 0, "from:(e OR x)": n,
+		"from:1": 0, "to:e": n, "from:e subject:s": n, "from:e OR from:zzz": n, "from:e -subject:s": 0, "from:q": 0} {
+		for i := range n {
+			switch name := fmt.Sprint(i); text {
+			case "from:E1", "from:e10":
+				want += map[bool]int{true: 1}[strings.HasPrefix("e"+name, strings.ToLower(text[5:]))]
+			case "from:é from:7@acme":
+				want += map[bool]int{true: 1}[strings.HasSuffix(name, "7")]
+			case "from:1":
+				want += map[bool]int{true: 1}[strings.Contains(name, "1")]
+			}
+		}
+		if got, err := ix.Count(t.Context(), ask(text).Where); err != nil || got != int64(want) {
+			t.Errorf("%s: %d, %v, want %d", text, got, err, want)
 		}
 	}
 }
 
-func FuzzSpaced(f *testing.F) {
-	f.Add("今日は東京 a")
-	f.Add("plain")
-	f.Fuzz(func(t *testing.T, s string) {
-		got := spaced(s)
-		if utf8.ValidString(s) && strings.Join(strings.Fields(got), "") != strings.Join(strings.Fields(s), "") {
-			t.Errorf("%q lost or gained something: %q", s, got)
+// TestSearchAcrossRebuild goes on in the new file, in which folders have other numbers.
+func TestSearchAcrossRebuild(t *testing.T) {
+	t.Parallel()
+	const n = pageRows + firstPage
+	src := newMapSource()
+	ix := openTest(t, Options{Source: src})
+	bob := place{"bob@example.net", "INBOX"}
+	for i := range n {
+		f := File{Key: fmt.Sprint(i), Arrived: longAgo.Add(time.Duration(i) * time.Second)}
+		src.put(inbox, f, letter(fmt.Sprintf("%d@x", i), "a@x", "anns"))
+		f.Arrived = f.Arrived.Add(time.Millisecond)
+		src.put(bob, f, letter(fmt.Sprintf("%d@y", i), "a@x", "bobs"))
+	}
+	reconcile(t, ix, ReconcileOptions{Accounts: []string{bob.account}})
+	reconcile(t, ix, ReconcileOptions{})
+	for _, x := range []string{"account:bob", "account:bob OR header:X-None"} {
+		got := 0
+		err := ix.Search(t.Context(), ask(x), func(m Message) error {
+			if got++; m.Account != bob.account || m.Header.Subject != "bobs" {
+				t.Fatalf("%s: message %d is of %s", x, got, m.Account)
+			}
+			if got == 1 {
+				_, err := ix.Rebuild(t.Context(), RebuildOptions{})
+				return err
+			}
+			return nil
+		})
+		if err != nil || got != n {
+			t.Errorf("%s: %d of %d, %v", x, got, n, err)
 		}
-		if !slices.ContainsFunc([]rune(s), isCJK) && got != s {
-			t.Errorf("%q was changed to %q", s, got)
+	}
+}
+
+// TestBody finds the text of messages where that is indexed, and all over again when the option changes.
+func TestBody(t *testing.T) {
+	t.Parallel()
+	src := newMapSource()
+	path := filepath.Join(t.TempDir(), "index.db")
+	src.put(inbox, File{Key: "1"}, "Subject: a\nContent-Type: multipart/mixed\n\nthe quick fox ATTACHMENT\n")
+	src.put(inbox, File{Key: "2"}, "Subject: b\n\nthe lazy dog 明日は東京\n")
+	ix := openTest(t, Options{Path: path, Source: src, Body: true})
+	reconcile(t, ix, ReconcileOptions{})
+	for text, want := range map[string]string{
+		"body:quick": "1", "body:東京": "2", "body:the": "21", `body:"lazy dog" subject:b`: "2", "body:qui*": "1", "body:quick OR subject:b": "21", "-body:quick": "2", "has:attachment": "1", "quick": "",
+	} {
+		if got := strings.Join(keysOf(t, ix, ask(text)), ""); got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
 		}
-	})
+	}
+	src.remove(inbox, "1")
+	reconcile(t, ix, ReconcileOptions{Force: true})
+	if got := keysOf(t, ix, ask("body:the")); len(got) != 1 {
+		t.Errorf("after a removal: %q", got)
+	}
+	if err := ix.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ix = openTest(t, Options{Path: path, Source: src})
+	reconcile(t, ix, ReconcileOptions{})
+	if body, err := ix.BodyIndexed(t.Context()); err != nil || body {
+		t.Errorf("still said to be indexed: %v, %v", body, err)
+	}
 }

@@ -6,11 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"time"
 )
 
-// openOrMake opens the file at Path, migrates an older one, and puts an empty one in place of what cannot be used.
+// openOrMake opens the file at Path, and puts an empty one in place of what cannot be used.
 func (ix *Index) openOrMake(ctx context.Context) (*generation, error) {
 	g, err := openGeneration(ctx, ix.opt.Path, false)
 	if err == nil {
@@ -29,11 +30,6 @@ func (ix *Index) openOrMakeLocked(ctx context.Context) (*generation, error) {
 	switch {
 	case err == nil:
 		return g, nil
-	case errors.Is(err, errOlder):
-		if err = ix.upgrade(ctx); err == nil {
-			return openGeneration(ctx, ix.opt.Path, false)
-		}
-		ix.log.Warn("index: an older file cannot be migrated", "path", ix.opt.Path, "error", err)
 	case errors.Is(err, fs.ErrNotExist):
 	case faultOf(err) == faultPassing, ctx.Err() != nil:
 		return nil, fmt.Errorf("open %s: %w", ix.opt.Path, err)
@@ -45,20 +41,6 @@ func (ix *Index) openOrMakeLocked(ctx context.Context) (*generation, error) {
 		return nil, err
 	}
 	return openGeneration(ctx, ix.opt.Path, false)
-}
-
-// upgrade migrates the file in place.
-func (ix *Index) upgrade(ctx context.Context) error {
-	db, err := sql.Open("sqlite", dsn(ix.opt.Path, "mode=rw"))
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	var version int
-	if err := db.QueryRowContext(ctx, `SELECT user_version FROM pragma_user_version`).Scan(&version); err != nil {
-		return err
-	}
-	return migrate(ctx, db, version, schemaVersion)
 }
 
 // setAside renames what stands at Path, so that it can be looked at, and clears the way for a new file. The lock is held.
@@ -130,9 +112,9 @@ func (ix *Index) make(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = migrate(ctx, db, 0, schemaVersion)
+	err = create(ctx, db)
 	if err == nil {
-		_, err = db.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ('headers', ?)`, ix.fields.String())
+		_, err = db.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ('headers', ?)`, ix.builtString())
 	}
 	// The last connection folds the log into the file when it closes.
 	if err = errors.Join(err, db.Close()); err != nil {
@@ -158,6 +140,10 @@ func (ix *Index) renew(ctx context.Context, old *generation, cause error) error 
 	if err := ix.clearFormer(old, cause); err != nil {
 		return err
 	}
+	level := slog.LevelWarn
+	if _, _, err := statID(ix.opt.Path); err == nil && faultOf(cause) == faultReplaced {
+		level = slog.LevelInfo // a rebuild, most likely
+	}
 	g, err := ix.openOrMakeLocked(ctx)
 	if err != nil {
 		return err
@@ -166,7 +152,7 @@ func (ix *Index) renew(ctx context.Context, old *generation, cause error) error 
 	ix.gen = g
 	ix.mu.Unlock()
 	ix.marks.addAll()
-	ix.log.Warn("index: opened anew", "path", ix.opt.Path, "reason", cause)
+	ix.log.Log(ctx, level, "index: opened anew", "path", ix.opt.Path, "reason", cause)
 	// SQLite sees that the file has moved, and leaves the new one's log alone.
 	if err := old.close(); err != nil {
 		ix.log.Warn("index: close the former file", "error", err)

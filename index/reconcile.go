@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -31,14 +30,19 @@ const (
 type ReconcileOptions struct {
 	Accounts []string // "user@domain"; none = all, and accounts that are gone are removed
 	Force    bool     // scan folders whose directory times have not changed, too
+	Stat     bool     // look at the size and time of each file of the folders that are scanned
 	Reparse  bool     // read every file again and mend its row in place; ids stay, search goes on
 	Progress func(Progress)
+
+	events  map[fileKey]Event   // look at these files only
+	folders map[string][]string // of these accounts, look at these folders only
 }
 
 // Progress is called from one goroutine, after each batch.
 type Progress struct {
 	Folders, FoldersDone int64 // Folders grows as accounts are met
 	Scanned, Written     int64 // files seen, rows committed
+	Total                int64 // files there are; 0 = not known
 	Elapsed              time.Duration
 }
 
@@ -48,6 +52,7 @@ type Report struct {
 	Added   int64
 	Changed int64 // flags, and with Reparse contents
 	Removed int64
+	Moved   int64 // rows that followed their message to another folder or name
 	Failed  int64 // files that cannot be read; their folders are scanned again next time
 	Elapsed time.Duration
 }
@@ -89,24 +94,26 @@ func (ix *Index) Reconcile(ctx context.Context, opt ReconcileOptions) (Report, e
 }
 
 // reconcilePlaces is Reconcile for what Run found marked.
-func (ix *Index) reconcilePlaces(ctx context.Context, all bool, places map[place]bool) error {
+func (ix *Index) reconcilePlaces(ctx context.Context, all, sweep bool, places map[place]bool) error {
 	if ix.opt.Source == nil {
 		return nil
 	}
 	if all {
-		report, err := ix.Reconcile(ctx, ReconcileOptions{Force: true})
+		report, err := ix.Reconcile(ctx, ReconcileOptions{Force: true, Stat: true})
 		if err == nil && report.Added+report.Changed+report.Removed+report.Failed > 0 {
 			ix.log.Info("index: reconciled", "scanned", report.Scanned, "added", report.Added, "changed", report.Changed,
 				"removed", report.Removed, "failed", report.Failed, "elapsed", report.Elapsed)
 		}
 		return err
 	}
-	accounts := make([]string, 0, len(places))
-	for p := range places {
-		accounts = append(accounts, p.account)
+	if sweep {
+		_, err := ix.Reconcile(ctx, ReconcileOptions{})
+		if err != nil || len(places) == 0 {
+			return err
+		}
 	}
-	slices.Sort(accounts)
-	_, err := ix.Reconcile(ctx, ReconcileOptions{Accounts: slices.Compact(accounts)})
+	accounts, folders := placesOf(places)
+	_, err := ix.Reconcile(ctx, ReconcileOptions{Accounts: accounts, Force: true, Stat: true, folders: folders})
 	return err
 }
 
@@ -129,17 +136,19 @@ type reconciler struct {
 
 // job is a file to be read.
 type job struct {
-	in   *folderPass
-	file File
+	in    *folderPass
+	file  File
+	again bool // its row is there: bring it up to date
 }
 
 // folderPass is one folder in a pass. Its stamp is stored when the walker and all readers are through with it.
 type folderPass struct {
 	place
-	stamp  Stamp
-	sound  bool         // the stamp is old enough to be trusted
-	open   atomic.Int64 // the walker and the jobs not yet written
-	failed atomic.Bool
+	stamp    Stamp
+	sound    bool         // the stamp is old enough to be trusted
+	compared bool         // all its files are compared with its rows
+	open     atomic.Int64 // the walker and the jobs not yet written
+	failed   atomic.Bool
 }
 
 type changeKind uint8
@@ -155,10 +164,12 @@ const (
 
 // change is something to be written.
 type change struct {
-	kind changeKind
-	in   *folderPass
-	row  row // add, refresh; flags: key, flags and new
-	was  stored
+	kind  changeKind
+	in    *folderPass
+	row   row // add, refresh; flags: key, flags and new
+	was   stored
+	links bool                  // remove: the file was touched before it went, and with it those that are linked to it
+	isKey func(key string) bool // remove: only if the row still is of that key
 }
 
 func (ix *Index) reconcileOnce(ctx context.Context, opt ReconcileOptions, start time.Time) (Report, *generation, error) {
@@ -167,9 +178,13 @@ func (ix *Index) reconcileOnce(ctx context.Context, opt ReconcileOptions, start 
 	if err != nil {
 		return Report{}, gen, err
 	}
-	rebuild := built != ix.fields.String()
+	whole := opt.events == nil && len(opt.Accounts) == 0
+	rebuild := built != ix.builtString()
+	if rebuild && opt.events != nil {
+		return Report{}, gen, nil // the whole is about to be read
+	}
 	if rebuild {
-		opt.Reparse, opt.Accounts = true, nil
+		opt.Reparse, opt.Accounts, opt.folders, whole = true, nil, nil, true
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -179,7 +194,11 @@ func (ix *Index) reconcileOnce(ctx context.Context, opt ReconcileOptions, start 
 		readers.Go(func() { rc.read(ctx) })
 	}
 	wg.Go(func() {
-		if err := rc.walk(ctx); err != nil {
+		walk := rc.walk
+		if opt.events != nil {
+			walk = rc.walkEvents
+		}
+		if err := walk(ctx); err != nil {
 			cancel(err)
 		}
 		close(rc.jobs)
@@ -198,7 +217,10 @@ func (ix *Index) reconcileOnce(ctx context.Context, opt ReconcileOptions, start 
 		err = context.Cause(ctx)
 	}
 	if err == nil && rebuild && rc.report.Failed == 0 {
-		err = rc.storeBuiltWith(ctx)
+		err = rc.storeMeta(ctx, "headers", ix.builtString())
+	}
+	if err == nil && whole {
+		err = rc.markFilled(ctx)
 	}
 	return rc.report, gen, err
 }
@@ -215,7 +237,7 @@ func (rc *reconciler) read(ctx context.Context) {
 }
 
 func (rc *reconciler) readOne(ctx context.Context, j job) change {
-	block, f, err := rc.ix.opt.Source.Read(ctx, j.in.account, j.in.folder, j.file)
+	content, f, err := rc.ix.opt.Source.Read(ctx, j.in.account, j.in.folder, j.file, rc.ix.want())
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return change{kind: changeNothing, in: j.in}
@@ -228,12 +250,12 @@ func (rc *reconciler) readOne(ctx context.Context, j job) change {
 		return change{kind: changeNothing, in: j.in}
 	}
 	kind := changeAdd
-	if rc.opt.Reparse {
+	if rc.opt.Reparse || j.again {
 		kind = changeRefresh
 	}
 	return change{kind: kind, in: j.in, row: newRow(Message{
 		Account: j.in.account, Folder: j.in.folder, Key: f.Key, Flags: f.Flags, New: f.New, Octets: f.Octets, Arrived: f.Arrived,
-		Header: header.Parse(block),
+		Header: header.Parse(content.Header), Attachment: content.Attachment, Body: content.Text,
 	}, rc.ix.fields)}
 }
 
@@ -257,12 +279,51 @@ func (g *generation) builtWith(ctx context.Context) (string, error) {
 	return v, err
 }
 
-func (rc *reconciler) storeBuiltWith(ctx context.Context) error {
-	_, err := rc.ix.writeBatch(ctx, rc.gen, func(b *batch) error {
-		_, err := b.conn.ExecContext(background(), `INSERT OR REPLACE INTO meta (name, value) VALUES ('headers', ?)`, rc.ix.fields.String())
-		return err
-	})
+// bodyMark stands at the end of what the rows are built with where bodies are indexed. No header field has such a name.
+const bodyMark = "(body)"
+
+// builtString is what the rows are to be built with: the further fields, and whether the bodies.
+func (ix *Index) builtString() string {
+	s := ix.fields.String()
+	if ix.body.Load() {
+		s = strings.TrimSpace(s + " " + bodyMark)
+	}
+	return s
+}
+
+// readBuilt reads what builtString wrote.
+func readBuilt(s string) (fields fieldFilter, body bool) {
+	s, body = strings.CutSuffix(s, bodyMark)
+	return newFieldFilter(strings.Fields(s)), body
+}
+
+func (rc *reconciler) storeMeta(ctx context.Context, name, value string) error {
+	_, err := rc.ix.writeBatch(ctx, rc.gen, func(b *batch) error { return b.setMeta(name, value) })
 	return err
+}
+
+func (b *batch) setMeta(name, value string) error {
+	_, err := b.conn.ExecContext(background(), `INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)`, name, value)
+	return err
+}
+
+// filledMark is what meta 'filled' says once all mail there was has been read into the file.
+const filledMark = "1"
+
+// isFilled reports whether a new file has been filled.
+func (g *generation) isFilled(ctx context.Context) (bool, error) {
+	var v string
+	err := g.read.QueryRowContext(ctx, `SELECT coalesce((SELECT value FROM meta WHERE name = 'filled'), '')`).Scan(&v)
+	return v == filledMark, err
+}
+
+// markFilled notes that everything has been looked at.
+func (rc *reconciler) markFilled(ctx context.Context) error {
+	done, err := rc.gen.isFilled(ctx)
+	if err != nil || done {
+		return err
+	}
+	return rc.storeMeta(ctx, "filled", filledMark)
 }
 
 // accounts gives the accounts to look at, and whether they are all there are.

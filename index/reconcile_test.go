@@ -53,10 +53,10 @@ func TestReconcile(t *testing.T) {
 			t.Errorf("%s: left %q, want %q", step.name, got, step.left)
 		}
 	}
-	if got := keysOf(t, ix, Query{With: "F", Subject: []string{"one"}}); !slices.Equal(got, []string{"1"}) {
+	if got := keysOf(t, ix, ask("is:flagged subject:one")); !slices.Equal(got, []string{"1"}) {
 		t.Errorf("flagged: %q", got)
 	}
-	if got := keysOf(t, ix, Query{Subject: []string{"drei"}}); len(got) != 0 {
+	if got := keysOf(t, ix, ask("subject:drei")); len(got) != 0 {
 		t.Errorf("words of a removed message are found: %q", got)
 	}
 	if s, err := ix.Status(t.Context()); err != nil || s.Accounts != 1 || s.Folders != 1 || s.Messages != 2 || s.LastReconcile.IsZero() {
@@ -154,7 +154,7 @@ func TestHeadersOption(t *testing.T) {
 	src := newMapSource()
 	path := filepath.Join(t.TempDir(), "index.db")
 	src.put(inbox, File{Key: "1"}, letter("1@x", "bob@x", "one"))
-	query := Query{Headers: []HeaderTerm{{"x-trace", "HOP 1"}}}
+	query := ask(`header:x-trace="HOP 1"`)
 	for _, c := range []struct {
 		headers []string
 		reads   int // by reconcile and the search after it

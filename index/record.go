@@ -123,6 +123,7 @@ func signal(c chan struct{}) {
 // already stays as it is, since it came from looking at the file later. Nothing survives a crash, and nothing needs to: the
 // folder's directory times tell the next reconcile.
 func (ix *Index) Record(m Message) {
+	m.Incomplete = m.Incomplete && needsContent(&m.Header, ix.body.Load())
 	ix.enqueue(op{kind: opRecord, row: newRow(m, ix.fields)})
 }
 
@@ -185,11 +186,15 @@ func (ix *Index) applyHead(ctx context.Context) (*generation, error) {
 	if len(ops) == 0 {
 		return nil, nil
 	}
-	var unknown []place
+	unknown := ix.complete(ctx, ops)
+	missing := len(unknown)
 	g, err := ix.writeBatch(ctx, nil, func(b *batch) error {
-		unknown = unknown[:0]
+		unknown = unknown[:missing]
 		touched := map[int64]bool{}
 		for i := range ops {
+			if ops[i].kind == opRecord && ix.buried(&ops[i].row) {
+				continue // removed since
+			}
 			known, err := b.apply(&ops[i], touched)
 			if err != nil {
 				return err
@@ -213,6 +218,36 @@ func (ix *Index) applyHead(ctx context.Context) (*generation, error) {
 	}
 	ix.queue.taken(len(ops))
 	return g, nil
+}
+
+// complete reads what the headers of recorded messages have left open. It returns the places of those that could not be read: what is
+// there is seen by a reconcile.
+func (ix *Index) complete(ctx context.Context, ops []op) (unknown []place) {
+	if ix.opt.Source == nil {
+		return nil
+	}
+	for i := range ops {
+		r := &ops[i].row
+		if !r.incomplete {
+			continue
+		}
+		r.incomplete = false
+		content, _, err := ix.opt.Source.Read(ctx, r.account, r.folder, File{Key: r.key, Flags: r.flags, New: r.new}, ix.want())
+		if err != nil {
+			unknown = append(unknown, r.place)
+			continue
+		}
+		r.attachment, r.body = content.Attachment, sanitize(content.Text)
+	}
+	return unknown
+}
+
+// want is how much of a message the rows are made of.
+func (ix *Index) want() Want {
+	if ix.body.Load() {
+		return WantText
+	}
+	return WantContent
 }
 
 // apply writes one operation; known is false when it cannot be told what the row should be.
@@ -240,8 +275,7 @@ func (b *batch) apply(o *op, touched map[int64]bool) (known bool, err error) {
 		}
 		return true, nil
 	case ok:
-		_, err := b.reflag.Exec(r.flags, r.new, was.id)
-		return true, err
+		return true, b.setFlags(was, r.flags, r.new)
 	case o.full:
 		_, _, err := b.add(r)
 		return true, err
@@ -254,6 +288,8 @@ func (b *batch) forgetAccount(account string) error {
 	const rows = `(SELECT id FROM message WHERE folder IN (SELECT id FROM folder WHERE account = ?))`
 	for _, text := range []string{
 		`DELETE FROM terms WHERE rowid IN ` + rows,
+		`DELETE FROM bodies WHERE rowid IN ` + rows,
+		`DELETE FROM reference WHERE id IN ` + rows,
 		`DELETE FROM extra WHERE id IN ` + rows,
 		`DELETE FROM message WHERE folder IN (SELECT id FROM folder WHERE account = ?)`,
 		`DELETE FROM folder WHERE account = ?`,

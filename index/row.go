@@ -1,6 +1,7 @@
 package index
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -15,11 +16,17 @@ type row struct {
 	place
 	key, flags string
 	new        bool
+	attachment bool
 	octets     int64
 	arrived    int64  // microseconds since 1970
 	date       *int64 // seconds since 1970
 	texts
-	extra string // lines "name: value"
+	extra string   // lines "name: value"
+	words []string // of its addresses, folded
+	body  string   // text to be found, where bodies are indexed
+
+	// incomplete: what the header does not tell (attachment, body) must be read from the file.
+	incomplete bool
 }
 
 // texts are the columns made from the header.
@@ -32,8 +39,49 @@ const rowOverheadOctets = 256
 
 func (r *row) sizeOctets() int64 {
 	t := &r.texts
-	return rowOverheadOctets + int64(len(r.key)+len(r.extra)+len(t.messageID)+len(t.inReplyTo)+len(t.refs)+len(t.subject)+
+	return rowOverheadOctets + int64(len(r.key)+len(r.extra)+len(r.body)+len(t.messageID)+len(t.inReplyTo)+len(t.refs)+len(t.subject)+
 		len(t.sender)+len(t.recipients)+len(t.cc)+len(t.replyTo)+len(t.listID))
+}
+
+// maxReferences bounds what is kept of one message's references for threads: the first, which began the thread, and the last.
+const maxReferences = 100
+
+// references are the hashes of the ids that a row refers to, from its columns refs and in_reply_to.
+func references(refs, inReplyTo string) []int64 {
+	ids := append(splitIDs(refs), splitIDs(inReplyTo)...)
+	if len(ids) > maxReferences {
+		ids = append(ids[:1:1], ids[len(ids)-maxReferences+1:]...)
+	}
+	hashes := make([]int64, 0, len(ids))
+	for _, id := range ids {
+		if h := idHash(id); !slices.Contains(hashes, h) {
+			hashes = append(hashes, h)
+		}
+	}
+	return hashes
+}
+
+// needsContent reports whether the header alone leaves open what the index keeps of the content.
+func needsContent(h *header.Header, body bool) bool {
+	if body {
+		return true
+	}
+	for _, f := range h.All {
+		switch {
+		case strings.EqualFold(f.Name, "Content-Disposition"):
+			return true
+		case strings.EqualFold(f.Name, "Content-Type") && !isPlainText(f.Value):
+			return true
+		}
+	}
+	return false
+}
+
+// isPlainText reports whether a Content-Type certainly is that of a text to be read, not of a file sent alone.
+func isPlainText(contentType string) bool {
+	mediaType, params, _ := strings.Cut(strings.ToLower(contentType), ";")
+	mediaType = strings.TrimSpace(mediaType)
+	return (mediaType == "text/plain" || mediaType == "text/html") && !strings.Contains(params, "name")
 }
 
 // newRow takes from m what is stored. Nothing of it points into the header block any more, so that a waiting row
@@ -48,8 +96,10 @@ func newRow(m Message, fields fieldFilter) row {
 			subject: strings.Clone(h.Subject), sender: strings.Clone(h.From), recipients: strings.Clone(h.To), cc: strings.Clone(h.Cc),
 			replyTo: strings.Clone(h.ReplyTo), listID: strings.Clone(h.ListID),
 		},
-		extra: extraFields(h.All, fields),
+		extra:      extraFields(h.All, fields),
+		attachment: m.Attachment, body: sanitize(m.Body), incomplete: m.Incomplete,
 	}
+	r.words = addressWords(r.sender + "\n" + r.recipients + "\n" + r.cc)
 	if m.Arrived.IsZero() {
 		r.arrived = time.Now().UnixMicro()
 	}

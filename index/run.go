@@ -19,7 +19,8 @@ const (
 // marks are the mailboxes whose rows cannot be trusted until they are reconciled.
 type marks struct {
 	mu       sync.Mutex
-	all      bool
+	all      bool // everything, whatever the directory times say
+	sweep    bool // everything whose directory times have changed
 	places   map[place]bool
 	busy     bool // some are being reconciled now
 	wake     chan struct{}
@@ -46,23 +47,30 @@ func (m *marks) addAll() {
 	signal(m.wake)
 }
 
+func (m *marks) addSweep() {
+	m.mu.Lock()
+	m.sweep = true
+	m.mu.Unlock()
+	signal(m.wake)
+}
+
 // take gives what is marked and clears it; done must follow.
-func (m *marks) take() (all bool, places map[place]bool) {
+func (m *marks) take() (all, sweep bool, places map[place]bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	all, places = m.all, m.places
-	m.all, m.places = false, map[place]bool{}
-	m.busy = all || len(places) > 0
-	return all, places
+	all, sweep, places = m.all, m.sweep, m.places
+	m.all, m.sweep, m.places = false, false, map[place]bool{}
+	m.busy = all || sweep || len(places) > 0
+	return all, sweep, places
 }
 
 // done ends what take began; what did not succeed is marked again.
-func (m *marks) done(ok, all bool, places map[place]bool) {
+func (m *marks) done(ok, all, sweep bool, places map[place]bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.busy = false
 	if !ok {
-		m.all = m.all || all
+		m.all, m.sweep = m.all || all, m.sweep || sweep
 		maps.Copy(m.places, places)
 	}
 	close(m.progress)
@@ -73,7 +81,7 @@ func (m *marks) done(ok, all bool, places map[place]bool) {
 func (m *marks) await(ctx context.Context) error {
 	for {
 		m.mu.Lock()
-		idle, progress := !m.all && len(m.places) == 0 && !m.busy, m.progress
+		idle, progress := !m.all && !m.sweep && len(m.places) == 0 && !m.busy, m.progress
 		m.mu.Unlock()
 		if idle {
 			return nil
@@ -104,6 +112,7 @@ func (ix *Index) Run(ctx context.Context) error {
 	var background sync.WaitGroup
 	defer background.Wait()
 	background.Go(func() { ix.reconcileMarked(ctx) })
+	background.Go(func() { ix.follow(ctx) })
 
 	watch := time.NewTicker(watchEvery)
 	defer watch.Stop()
@@ -200,9 +209,9 @@ func (ix *Index) reconcileMarked(ctx context.Context) {
 			return
 		case <-ix.marks.wake:
 		}
-		all, places := ix.marks.take()
-		err := ix.reconcilePlaces(ctx, all, places)
-		ix.marks.done(err == nil, all, places)
+		all, sweep, places := ix.marks.take()
+		err := ix.reconcilePlaces(ctx, all, sweep, places)
+		ix.marks.done(err == nil, all, sweep, places)
 		if err == nil {
 			pause = firstBackoff
 			continue

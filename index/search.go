@@ -5,102 +5,274 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"math"
+	"slices"
 	"strings"
 	"time"
 
-	"maild/index/header"
+	"maild/index/query"
 )
 
 // pageRows is how many rows are read before the caller gets them. No database snapshot is held while it works on them: a
 // slow reader would keep the write-ahead log growing.
 const pageRows = 256
 
-// Search calls fn for each message that answers q, newest first by time of arrival. An error of fn ends the search and is returned. Memory does
-// not grow with the number of hits. A query of more than a hundred words is ErrTooLong. The rows are read in pages: what is written meanwhile may be in a later page or not.
+// Search calls fn for each message that answers q, in its order. An error of fn ends the search and is returned. Memory does
+// not grow with the number of hits, except by eight octets each where the order is not that of arrival. A query of very many conditions
+// is ErrTooLong. The rows are read in pages: what is written meanwhile may be in a later page or not.
 func (ix *Index) Search(ctx context.Context, q Query, fn func(Message) error) error {
+	s := search{ix: ix, q: q}
 	if err := q.check(); err != nil {
 		return fmt.Errorf("search: %w", err)
 	}
-	match, err := ix.headerTerms(ctx, q.Headers)
-	if err != nil {
-		return fmt.Errorf("search: %w", readError(err))
+	if q.Sort.sqlOrder() != "" {
+		return s.sorted(ctx, fn)
 	}
-	text, args := q.compile().statement()
-	below, found := int64(math.MaxInt64), 0
-	for {
-		want := pageRows
-		if q.Limit > 0 && len(match) == 0 {
-			want = min(want, q.Limit-found)
+	return s.each(ctx, fn)
+}
+
+// search is a query on its way through the pages.
+type search struct {
+	ix    *Index
+	q     Query
+	only  []int64 // these messages alone; nil = all
+	c     *compiled
+	found int
+}
+
+// reading runs fn with the query as it is made for the file that is open now: folders have other numbers in another file. If one takes its
+// place meanwhile, fn runs once more.
+func (s *search) reading(ctx context.Context, fn func(c *compiled) error) error {
+	return s.ix.reading(func(g *generation) error {
+		if s.c == nil || s.c.gen != g {
+			c, err := s.ix.compile(ctx, g, s.q.Where)
+			if err != nil {
+				return err
+			}
+			if s.c = c; s.only != nil {
+				s.c = c.within(s.only)
+			}
 		}
-		page, read, err := ix.page(ctx, text, append(args[:len(args):len(args)], below, want))
+		return fn(s.c)
+	})
+}
+
+// reading runs fn on the file that is open now, and once more if another took its place meanwhile. Damage that it meets is left for Run to
+// deal with.
+func (ix *Index) reading(fn func(g *generation) error) error {
+	g := ix.current()
+	err := fn(g)
+	if again := ix.current(); err != nil && again != g {
+		g = again // opened anew under our hands
+		err = fn(g)
+	}
+	if faultOf(err) == faultDamaged {
+		ix.suspect.Store(g)
+	}
+	return err
+}
+
+// firstPage is smaller than the others, so that the first lines come at once.
+const firstPage = 64
+
+// wanted is how many rows to read for a page.
+func (s *search) wanted(page int) int {
+	if s.q.Limit > 0 && s.c.row == nil {
+		return min(pageRows, s.q.Limit-s.found)
+	}
+	return page
+}
+
+// each goes through the messages in the order of ids, or against it.
+func (s *search) each(ctx context.Context, fn func(Message) error) error {
+	end := s.q.Sort.firstBound()
+	for page := firstPage; ; page = pageRows {
+		var list []hit
+		var read pageEnd
+		var want int
+		err := s.reading(ctx, func(c *compiled) (err error) {
+			want = s.wanted(page)
+			text, args := c.page(s.q.Sort, end, want)
+			list, read, err = c.gen.page(ctx, text, args, len(c.columns))
+			return err
+		})
 		if err != nil {
 			return fmt.Errorf("search: %w", readError(err))
 		}
-		for i := range page {
-			ok, err := ix.matches(ctx, match, &page[i])
-			if err != nil {
-				return fmt.Errorf("search: %w", readError(err))
-			}
-			if !ok {
-				continue
-			}
-			if err := fn(page[i]); err != nil {
-				return err
-			}
-			if found++; q.Limit > 0 && found >= q.Limit {
-				return nil
-			}
+		if more, err := s.deliver(ctx, list, fn); err != nil || !more {
+			return err
 		}
 		if read.rows < want {
 			return nil
 		}
-		below = read.last
+		end = read.last
 	}
+}
+
+// deliver gives those of a page that answer to fn. It reports whether more are wanted.
+func (s *search) deliver(ctx context.Context, page []hit, fn func(Message) error) (more bool, err error) {
+	for i := range page {
+		if s.c.row != nil {
+			ok, err := s.c.row.holds(ctx, &testedRow{ix: s.ix, m: &page[i].Message, outcomes: page[i].outcomes})
+			if err != nil {
+				return false, fmt.Errorf("search: %w", readError(err))
+			}
+			if !ok {
+				continue
+			}
+		}
+		if err := fn(page[i].Message); err != nil {
+			return false, err
+		}
+		if s.found++; s.q.Limit > 0 && s.found >= s.q.Limit {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// sorted finds the order first, by ids, and then the rows.
+func (s *search) sorted(ctx context.Context, fn func(Message) error) error {
+	var ids []int64
+	err := s.reading(ctx, func(c *compiled) (err error) {
+		from, _, args := c.from()
+		text := "SELECT m.id" + from + " ORDER BY " + s.q.Sort.sqlOrder()
+		if s.q.Limit > 0 && c.row == nil {
+			text, args = text+" LIMIT ?", append(args, s.q.Limit)
+		}
+		ids, err = c.gen.numbers(ctx, text, args...)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("search: %w", readError(err))
+	}
+	for chunk := range slices.Chunk(ids, pageRows) {
+		var page []hit
+		err := s.reading(ctx, func(c *compiled) (err error) {
+			args := append(c.columnArgs[:len(c.columnArgs):len(c.columnArgs)], idList(chunk))
+			page, _, err = c.gen.page(ctx, "SELECT "+c.fields()+" FROM message m WHERE m.id "+inList, args, len(c.columns))
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("search: %w", readError(err))
+		}
+		at := make(map[int64]int, len(chunk))
+		for i, id := range chunk {
+			at[id] = i
+		}
+		slices.SortFunc(page, func(a, b hit) int { return at[a.ID] - at[b.ID] })
+		if more, err := s.deliver(ctx, page, fn); err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+// numbers reads a column.
+func (g *generation) numbers(ctx context.Context, text string, args ...any) ([]int64, error) {
+	rows, err := g.read.QueryContext(ctx, text, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var list []int64
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		list = append(list, id)
+	}
+	return list, rows.Err()
+}
+
+// Count says how many messages answer x; nil is all of them. Where words and flags decide alone no row is read.
+func (ix *Index) Count(ctx context.Context, x query.Expr) (n int64, err error) {
+	s := search{ix: ix, q: Query{Where: x}}
+	if err := s.q.check(); err != nil {
+		return 0, fmt.Errorf("count: %w", err)
+	}
+	err = s.reading(ctx, func(c *compiled) error {
+		if c.row != nil {
+			return nil
+		}
+		text, _, args := c.from()
+		switch {
+		case len(c.conds) > 0:
+		case c.match != "":
+			text = strings.Replace(text, " CROSS JOIN message m ON m.id = terms.rowid", "", 1)
+		case c.bodies != "":
+			text = strings.Replace(text, " CROSS JOIN message m ON m.id = bodies.rowid", "", 1)
+		}
+		return c.gen.read.QueryRowContext(ctx, "SELECT count(*)"+text, args...).Scan(&n)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("count: %w", readError(err))
+	}
+	if s.c.row != nil {
+		err = s.each(ctx, func(Message) error { n++; return nil })
+	}
+	return n, err
+}
+
+// BodyIndexed reports whether the text of messages is in the index.
+func (ix *Index) BodyIndexed(ctx context.Context) (bool, error) {
+	var built string
+	err := ix.reading(func(g *generation) (err error) {
+		built, err = g.builtWith(ctx)
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("index: %w", readError(err))
+	}
+	_, body := readBuilt(built)
+	return body, nil
 }
 
 // pageEnd is how far a page went.
 type pageEnd struct {
 	rows int
-	last int64 // the smallest id
+	last int64 // the id of the last row
 }
 
-// page reads one page. Damage that it meets is left for Run to deal with. A row whose folder was removed meanwhile is left out.
-func (ix *Index) page(ctx context.Context, text string, args []any) ([]Message, pageEnd, error) {
-	g := ix.current()
-	list, end, err := g.page(ctx, text, args)
-	if again := ix.current(); err != nil && again != g {
-		g = again // opened anew under our hands
-		list, end, err = g.page(ctx, text, args)
-	}
-	if faultOf(err) == faultDamaged {
-		ix.suspect.Store(g)
-	}
-	return list, end, err
+// hit is a row that was found, with the outcomes of the conditions asked for beside it.
+type hit struct {
+	Message
+	outcomes []bool
 }
 
-func (g *generation) page(ctx context.Context, text string, args []any) ([]Message, pageEnd, error) {
+// page reads one page in a query of its own.
+func (ix *Index) page(ctx context.Context, text string, args []any) (list []hit, err error) {
+	err = ix.reading(func(g *generation) error {
+		list, _, err = g.page(ctx, text, args, 0)
+		return err
+	})
+	return list, err
+}
+
+// page reads one page. A row whose folder was removed meanwhile is left out.
+func (g *generation) page(ctx context.Context, text string, args []any, columns int) ([]hit, pageEnd, error) {
 	var end pageEnd
 	rows, err := g.read.QueryContext(ctx, text, args...)
 	if err != nil {
 		return nil, end, err
 	}
 	defer rows.Close()
-	var list []Message
+	var list []hit
 	var folders []int64
 	for rows.Next() {
-		m, folder, err := scanMessage(rows)
+		h := hit{outcomes: make([]bool, columns)}
+		folder, err := h.scan(rows)
 		if err != nil {
 			return nil, end, err
 		}
-		list, folders = append(list, m), append(folders, folder)
-		end = pageEnd{end.rows + 1, m.ID}
+		list, folders = append(list, h), append(folders, folder)
+		end = pageEnd{end.rows + 1, h.ID}
 	}
 	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 		return nil, end, err
 	}
 	kept := list[:0]
-	for i, m := range list {
+	for i, h := range list {
 		p, err := g.place(ctx, folders[i])
 		if errors.Is(err, sql.ErrNoRows) {
 			continue // removed between the two readings
@@ -108,8 +280,8 @@ func (g *generation) page(ctx context.Context, text string, args []any) ([]Messa
 		if err != nil {
 			return nil, end, err
 		}
-		m.Account, m.Folder = p.account, p.folder
-		kept = append(kept, m)
+		h.Account, h.Folder = p.account, p.folder
+		kept = append(kept, h)
 	}
 	return kept, end, nil
 }
@@ -127,20 +299,24 @@ func (g *generation) place(ctx context.Context, id int64) (place, error) {
 	return p, nil
 }
 
-func scanMessage(rows *sql.Rows) (m Message, folder int64, err error) {
+// scan reads messageFields and the outcomes.
+func (h *hit) scan(rows *sql.Rows) (folder int64, err error) {
 	var arrived int64
 	var date sql.NullInt64
 	var inReplyTo, refs string
-	h := header.Header{}
-	err = rows.Scan(&m.ID, &folder, &m.Key, &m.Flags, &m.New, &m.Octets, &arrived, &date, &h.MessageID, &inReplyTo, &refs, &h.Subject, &h.From,
-		&h.To, &h.Cc, &h.ReplyTo, &h.ListID)
+	m, f := &h.Message, &h.Header
+	into := []any{&m.ID, &folder, &m.Key, &m.Flags, &m.New, &m.Attachment, &m.Octets, &arrived, &date, &f.MessageID, &inReplyTo, &refs, &f.Subject,
+		&f.From, &f.To, &f.Cc, &f.ReplyTo, &f.ListID}
+	for i := range h.outcomes {
+		into = append(into, &h.outcomes[i])
+	}
+	err = rows.Scan(into...)
 	m.Arrived = time.UnixMicro(arrived).UTC()
 	if date.Valid {
-		h.Date = time.Unix(date.Int64, 0).UTC()
+		f.Date = time.Unix(date.Int64, 0).UTC()
 	}
-	h.InReplyTo, h.References = splitIDs(inReplyTo), splitIDs(refs)
-	m.Header = h
-	return m, folder, err
+	f.InReplyTo, f.References = splitIDs(inReplyTo), splitIDs(refs)
+	return folder, err
 }
 
 func splitIDs(s string) []string {
@@ -152,14 +328,14 @@ func splitIDs(s string) []string {
 
 // Message gives one row; the error is ErrNotFound when there is none with that id.
 func (ix *Index) Message(ctx context.Context, id int64) (Message, error) {
-	page, _, err := ix.page(ctx, "SELECT "+messageFields+" FROM message m WHERE m.id = ?", []any{id})
+	page, err := ix.page(ctx, "SELECT "+messageFields+" FROM message m WHERE m.id = ?", []any{id})
 	switch {
 	case err != nil:
 		return Message{}, fmt.Errorf("message %d: %w", id, readError(err))
 	case len(page) == 0:
 		return Message{}, fmt.Errorf("message %d: %w", id, ErrNotFound)
 	}
-	return page[0], nil
+	return page[0].Message, nil
 }
 
 // readError says of an error that comes from damage that it does.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"maild/index/header"
+	"maild/index/query"
 )
 
 // mapSource is a Source in memory: a tree of accounts, folders and files with directory times.
@@ -140,21 +141,53 @@ func (s *mapSource) Scan(_ context.Context, account, folder string, fn func(File
 	return nil
 }
 
-func (s *mapSource) Read(_ context.Context, account, folder string, f File) ([]byte, File, error) {
+func (s *mapSource) Stat(_ context.Context, account, folder string, f File) (File, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d, err := s.folder(account, folder)
+	if err != nil {
+		return f, err
+	}
+	if file, ok := d.files[f.Key]; ok {
+		return file.File, nil
+	}
+	return f, fs.ErrNotExist
+}
+
+func (s *mapSource) Has(_ context.Context, account, folder string, f File) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := s.accounts[account][folder]
+	if d == nil {
+		return false, nil
+	}
+	_, ok := d.files[f.Key]
+	return ok, nil
+}
+
+func (s *mapSource) Read(_ context.Context, account, folder string, f File, want Want) (Content, File, error) {
 	s.mu.Lock()
 	d, err := s.folder(account, folder)
 	if err != nil {
 		s.mu.Unlock()
-		return nil, f, err
+		return Content{}, f, err
 	}
 	s.reads++
 	file, ok := d.files[f.Key]
 	s.mu.Unlock()
 	if !ok {
-		return nil, f, fmt.Errorf("%s: %w", f.Key, fs.ErrNotExist)
+		return Content{}, f, fmt.Errorf("%s: %w", f.Key, fs.ErrNotExist)
 	}
 	block, err := header.ReadBlock(strings.NewReader(file.text))
-	return block, file.File, err
+	c := Content{Header: block}
+	_, body, _ := strings.Cut(file.text, "\n\n")
+	if want >= WantContent {
+		c.Attachment = strings.Contains(body, "ATTACHMENT")
+	}
+	if want >= WantText {
+		c.Text = body
+	}
+	return c, file.File, err
 }
 
 var inbox = place{"ann@example.org", "INBOX"}
@@ -235,4 +268,13 @@ func flush(t testing.TB, ix *Index) {
 	if err := ix.Flush(ctx); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// ask makes a query of a text, which must be right.
+func ask(text string) Query {
+	x, err := query.Parse(text, query.Options{Now: longAgo, Body: true})
+	if err != nil {
+		panic(err)
+	}
+	return Query{Where: x}
 }

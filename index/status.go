@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,6 +20,10 @@ type Status struct {
 	Pending       int       // recorded in this process, not yet written
 	Rebuilding    bool      // this process is reconciling now
 	LastReconcile time.Time // by this process; zero = none yet
+	Filled        bool      // false while a new file is being filled for the first time
+	Total         int64     // files there are, counted while it is being filled; else 0
+	Body          bool      // the text of messages is indexed
+	Broken        []string  // former files that were set aside
 	Headers       []string  // further fields the rows have
 }
 
@@ -38,13 +43,43 @@ func (ix *Index) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return s, fmt.Errorf("index status: %w", readError(err))
 	}
-	s.Headers = newFieldFilter(strings.Fields(built)).list()
+	fields, body := readBuilt(built)
+	s.Headers, s.Body, s.Broken = fields.list(), body, ix.broken()
+	if s.Filled, err = g.isFilled(ctx); err != nil {
+		return s, fmt.Errorf("index status: %w", readError(err))
+	}
+	if !s.Filled && ix.opt.Source != nil {
+		var n atomic.Int64
+		if err := ix.countFiles(ctx, &n); err != nil {
+			return s, fmt.Errorf("index status: %w", err)
+		}
+		s.Total = n.Load()
+	}
 	for _, suffix := range []string{"", "-wal"} {
 		if fi, err := os.Stat(ix.opt.Path + suffix); err == nil {
 			s.Octets += fi.Size()
 		}
 	}
 	return s, nil
+}
+
+// Filled says whether all mail there was has been read into the file, and if not, how many messages of how many.
+func (ix *Index) Filled(ctx context.Context) (filled bool, have, total int64, err error) {
+	g := ix.current()
+	if filled, err = g.isFilled(ctx); err != nil || filled {
+		return filled, 0, 0, readError(err)
+	}
+	if err := g.read.QueryRowContext(ctx, "SELECT count(*) FROM message").Scan(&have); err != nil {
+		return false, 0, 0, readError(err)
+	}
+	if ix.opt.Source != nil {
+		var n atomic.Int64
+		if err := ix.countFiles(ctx, &n); err != nil {
+			return false, 0, 0, err
+		}
+		total = n.Load()
+	}
+	return false, have, total, nil
 }
 
 // Usage gives the number and the total size of an account's messages, all folders taken together.

@@ -3,6 +3,9 @@ package index
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // isCJK reports whether r belongs to a script that is written without spaces between words. Each such character is a
@@ -15,9 +18,15 @@ func isCJK(r rune) bool {
 		unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul, unicode.Bopomofo)
 }
 
-// spaced puts spaces round CJK characters. Other text is returned as it is.
+// standsApart reports whether r is a word of its own: CJK, and the pictures among which some are letters to unicode61, which knows those of
+// 2012 only.
+func standsApart(r rune) bool { return isCJK(r) || r >= 0x1f000 && r < 0x20000 }
+
+// spaced makes text ready for the tokenizer: without the marks that do not count, and with spaces round what stands apart. Text that
+// has neither is returned as it is.
 func spaced(s string) string {
-	i := strings.IndexFunc(s, isCJK)
+	s = unmarked(s)
+	i := strings.IndexFunc(s, standsApart)
 	if i < 0 {
 		return s
 	}
@@ -25,7 +34,7 @@ func spaced(s string) string {
 	b.Grow(2 * len(s))
 	b.WriteString(s[:i])
 	for _, r := range s[i:] {
-		if isCJK(r) {
+		if standsApart(r) {
 			b.WriteByte(' ')
 			b.WriteRune(r)
 			b.WriteByte(' ')
@@ -34,6 +43,49 @@ func spaced(s string) string {
 		}
 	}
 	return b.String()
+}
+
+// isMark reports whether r is written above, below or within a letter of an alphabet that is read without it, too: accents, and the
+// points of Hebrew and Arabic. Those of other scripts make another letter of it.
+func isMark(r rune) bool {
+	return r >= 0x300 && r <= 0x36f || r >= 0x591 && r <= 0x5c7 && unicode.Is(unicode.Mn, r) || r >= 0x64b && r <= 0x65f || r == 0x670
+}
+
+// unmarked leaves out the marks of letters. unicode61 itself does so for Latin letters only.
+func unmarked(s string) string {
+	const firstMarked = 0xc0 // À
+	i := strings.IndexFunc(s, func(r rune) bool { return r >= firstMarked })
+	if i < 0 {
+		return s
+	}
+	var b strings.Builder
+	b.Grow(len(s))
+	b.WriteString(s[:i])
+	for i < len(s) {
+		r, n := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case isMark(r):
+		case r >= firstMarked && r < 0x2000:
+			b.WriteRune(base(r, s[i:i+n]))
+		default:
+			b.WriteString(s[i : i+n])
+		}
+		i += n
+	}
+	return b.String()
+}
+
+// base is the letter of r, whose UTF-8 is s, without its marks.
+func base(r rune, s string) rune {
+	d := norm.NFD.PropertiesString(s).Decomposition()
+	if len(d) == 0 {
+		return r
+	}
+	letter, n := utf8.DecodeRune(d)
+	if mark, _ := utf8.DecodeRune(d[n:]); !isMark(mark) {
+		return r
+	}
+	return letter
 }
 
 // hasToken reports whether unicode61 finds a word in s: a letter, a number or a private character.
@@ -53,16 +105,17 @@ func sanitize(s string) string {
 	}, strings.ToValidUTF8(s, "\uFFFD"))
 }
 
-// phrase makes an FTS5 string of one word of a query: the tokens in it must stand side by side, and the last may go on. In an FTS5
-// string only the quote has a meaning, and it is doubled.
-func phrase(word string) string {
-	return `"` + strings.ReplaceAll(spaced(word), `"`, `""`) + `"*`
-}
-
 // likePattern makes a LIKE pattern that finds s inside a text, with \ as the escape.
 func likePattern(s string) string {
 	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s) + "%"
 }
 
-// folded is what header terms are compared in.
-func folded(s string) string { return strings.ToLower(s) }
+// folded is what header terms are compared in. Letters beyond ASCII stay there, so that LIKE, which knows no other case, finds what this does.
+func folded(s string) string {
+	return strings.Map(func(r rune) rune {
+		if lower := unicode.ToLower(r); r < utf8.RuneSelf || lower >= utf8.RuneSelf {
+			return lower
+		}
+		return r
+	}, s)
+}

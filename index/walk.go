@@ -64,6 +64,14 @@ func (rc *reconciler) knownPlaces(ctx context.Context) (map[string][]string, err
 }
 
 func (rc *reconciler) walkAccount(ctx context.Context, account string, known []string) error {
+	if some := rc.opt.folders[account]; some != nil {
+		for _, folder := range some {
+			if err := rc.walkFolder(ctx, place{account, folder}); err != nil {
+				return err
+			}
+		}
+		return context.Cause(ctx)
+	}
 	folders, err := rc.ix.opt.Source.Folders(ctx, account)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil // the account is gone, and folders is empty
@@ -106,6 +114,7 @@ func (rc *reconciler) walkFolder(ctx context.Context, p place) error {
 		return err
 	}
 	if !unchanged || rc.opt.Force || rc.opt.Reparse {
+		pass.compared = true
 		if err := rc.diff(ctx, pass, id); err != nil {
 			return err
 		}
@@ -142,6 +151,7 @@ type snapshot struct {
 type snapshotRow struct {
 	id    int64
 	state uint64 // hash of key, flags and new
+	size  uint64 // hash of octets and time
 }
 
 func (s *snapshot) keyHash(key string) uint64 { return maphash.String(s.seed, key) }
@@ -158,24 +168,28 @@ func (s *snapshot) stateHash(key, flags string, isNew bool) uint64 {
 	return h.Sum64()
 }
 
+func (s *snapshot) sizeHash(octets, arrived int64) uint64 {
+	return maphash.Comparable(s.seed, [2]int64{octets, arrived})
+}
+
 func (rc *reconciler) snapshot(ctx context.Context, folder int64) (*snapshot, error) {
 	s := &snapshot{seed: maphash.MakeSeed(), rows: map[uint64]snapshotRow{}}
 	if folder == 0 {
 		return s, nil
 	}
-	rows, err := rc.gen.read.QueryContext(ctx, `SELECT id, key, flags, new FROM message WHERE folder = ?`, folder)
+	rows, err := rc.gen.read.QueryContext(ctx, `SELECT id, key, flags, new, octets, arrived FROM message WHERE folder = ?`, folder)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var id int64
+	var id, octets, arrived int64
 	var key, flags string
 	var isNew bool
 	for rows.Next() {
-		if err := rows.Scan(&id, &key, &flags, &isNew); err != nil {
+		if err := rows.Scan(&id, &key, &flags, &isNew, &octets, &arrived); err != nil {
 			return nil, err
 		}
-		s.rows[s.keyHash(key)] = snapshotRow{id, s.stateHash(key, flags, isNew)}
+		s.rows[s.keyHash(key)] = snapshotRow{id, s.stateHash(key, flags, isNew), s.sizeHash(octets, arrived)}
 	}
 	return s, rows.Err()
 }
@@ -200,8 +214,9 @@ func (rc *reconciler) diff(ctx context.Context, pass *folderPass, folder int64) 
 	if err := rc.confirmGone(ctx, pass, snap); err != nil {
 		return err
 	}
-	for _, r := range snap.rows {
-		if !rc.emit(ctx, change{kind: changeRemove, in: pass, was: stored{id: r.id}}) {
+	for hash, r := range snap.rows {
+		isKey := func(key string) bool { return snap.keyHash(key) == hash }
+		if !rc.emit(ctx, change{kind: changeRemove, in: pass, was: stored{id: r.id}, isKey: isKey}) {
 			break
 		}
 	}
@@ -233,8 +248,8 @@ func (rc *reconciler) compare(ctx context.Context, pass *folderPass, snap *snaps
 	r, ok := snap.rows[hash]
 	delete(snap.rows, hash)
 	if ok && r.state == snap.stateHash(f.Key, f.Flags, f.New) {
-		if rc.opt.Reparse {
-			return rc.emitJob(ctx, pass, f)
+		if rc.opt.Reparse || rc.opt.Stat && rc.touched(ctx, pass, snap, r, f) {
+			return rc.emitJob(ctx, pass, job{in: pass, file: f, again: true})
 		}
 		return nil
 	}
@@ -245,16 +260,22 @@ func (rc *reconciler) compare(ctx context.Context, pass *folderPass, snap *snaps
 	case found && (was.flags != f.Flags || was.new != f.New):
 		rc.emit(ctx, change{kind: changeFlags, in: pass, was: was, row: row{flags: f.Flags, new: f.New}})
 	}
-	if !found || rc.opt.Reparse {
-		return rc.emitJob(ctx, pass, f)
+	if !found || rc.opt.Reparse || rc.opt.Stat && rc.touched(ctx, pass, snap, r, f) {
+		return rc.emitJob(ctx, pass, job{in: pass, file: f, again: found})
 	}
 	return context.Cause(ctx)
 }
 
-func (rc *reconciler) emitJob(ctx context.Context, pass *folderPass, f File) error {
+// touched reports whether a file has another size or time than its row says.
+func (rc *reconciler) touched(ctx context.Context, pass *folderPass, snap *snapshot, r snapshotRow, f File) bool {
+	now, err := rc.ix.opt.Source.Stat(ctx, pass.account, pass.folder, f)
+	return err == nil && r.size != snap.sizeHash(now.Octets, max(1, now.Arrived.UnixMicro()))
+}
+
+func (rc *reconciler) emitJob(ctx context.Context, pass *folderPass, j job) error {
 	pass.open.Add(1)
 	select {
-	case rc.jobs <- job{pass, f}:
+	case rc.jobs <- j:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

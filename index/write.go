@@ -15,12 +15,13 @@ const batchRows = 1000
 // statements are prepared once for the writing connection.
 type statements struct {
 	folderID, addFolder, distrust, find, insert, texts, nextFree,
-	retext, reflag, exflag, remove, addTerms, dropTerms, addExtra, dropExtra *sql.Stmt
+	retext, reflag, exflag, remove, addTerms, dropTerms, addExtra, dropExtra, words, addWord,
+	addReference, dropReference, addBody, dropBody, sameMessage, move, at *sql.Stmt
 }
 
 const (
-	messageColumns = `folder, key, flags, new, octets, arrived, date, message_id, in_reply_to, refs, subject, sender, recipients, cc, reply_to, list_id`
-	sqlInsert      = `INSERT INTO message (id, ` + messageColumns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING`
+	messageColumns = `folder, key, flags, new, attachment, octets, arrived, date, message_id, in_reply_to, refs, subject, sender, recipients, cc, reply_to, list_id`
+	sqlInsert      = `INSERT INTO message (id, ` + messageColumns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING`
 	// The first number from ?1 on that no message has.
 	sqlNextFree = `SELECT m.id + 1 FROM message m WHERE m.id >= ?1 AND NOT EXISTS (SELECT 1 FROM message n WHERE n.id = m.id + 1) ORDER BY m.id LIMIT 1`
 )
@@ -32,18 +33,28 @@ func (s *statements) table() map[**sql.Stmt]string {
 		&s.distrust:  `UPDATE folder SET stamp_new = NULL WHERE id = ? AND stamp_new IS NOT NULL`,
 		&s.find:      `SELECT id, flags, new FROM message WHERE folder = ? AND key = ?`,
 		&s.insert:    sqlInsert,
-		&s.texts: `SELECT octets, arrived, date, message_id, in_reply_to, refs, subject, sender, recipients, cc, reply_to, list_id,
+		&s.texts: `SELECT attachment, octets, arrived, date, message_id, in_reply_to, refs, subject, sender, recipients, cc, reply_to, list_id,
 			coalesce((SELECT fields FROM extra WHERE extra.id = message.id), '') FROM message WHERE id = ?`,
 		&s.nextFree: sqlNextFree,
-		&s.retext: `UPDATE message SET octets=?, date=?, message_id=?, in_reply_to=?, refs=?, subject=?, sender=?, recipients=?, cc=?,
+		&s.retext: `UPDATE message SET attachment=?, octets=?, date=?, message_id=?, in_reply_to=?, refs=?, subject=?, sender=?, recipients=?, cc=?,
 			reply_to=?, list_id=? WHERE id = ?`,
-		&s.reflag:    `UPDATE message SET flags = ?, new = ? WHERE id = ?`,
-		&s.exflag:    `UPDATE message SET flags = ?, new = ? WHERE id = ? AND flags = ? AND new = ?`,
-		&s.remove:    `DELETE FROM message WHERE id = ?`,
-		&s.addTerms:  `INSERT INTO terms (rowid, subject, sender, recipients, cc) VALUES (?, ?, ?, ?, ?)`,
-		&s.dropTerms: `DELETE FROM terms WHERE rowid = ?`,
-		&s.addExtra:  `INSERT OR REPLACE INTO extra (id, fields) VALUES (?, ?)`,
-		&s.dropExtra: `DELETE FROM extra WHERE id = ?`,
+		&s.reflag:        `UPDATE message SET flags = ?, new = ? WHERE id = ?`,
+		&s.exflag:        `UPDATE message SET flags = ?, new = ? WHERE id = ? AND flags = ? AND new = ?`,
+		&s.remove:        `DELETE FROM message WHERE id = ?`,
+		&s.addTerms:      `INSERT INTO terms (rowid, subject, sender, recipients, cc, state) VALUES (?, ?, ?, ?, ?, ?)`,
+		&s.dropTerms:     `DELETE FROM terms WHERE rowid = ?`,
+		&s.addExtra:      `INSERT OR REPLACE INTO extra (id, fields) VALUES (?, ?)`,
+		&s.dropExtra:     `DELETE FROM extra WHERE id = ?`,
+		&s.words:         `SELECT folder, flags, new, attachment, subject, sender, recipients, cc, refs, in_reply_to FROM message WHERE id = ?`,
+		&s.addWord:       `INSERT OR IGNORE INTO word (text) VALUES (?)`,
+		&s.addReference:  `INSERT OR IGNORE INTO reference (hash, id) VALUES (?, ?)`,
+		&s.dropReference: `DELETE FROM reference WHERE hash = ? AND id = ?`,
+		&s.addBody:       `INSERT INTO bodies (rowid, body) VALUES (?, ?)`,
+		&s.dropBody:      `DELETE FROM bodies WHERE rowid = ?`,
+		&s.sameMessage: `SELECT m.id, m.key, m.flags, m.new, f.account, f.name FROM message m JOIN folder f ON f.id = m.folder
+			WHERE m.message_id = ? AND m.message_id != '' AND m.octets = ? LIMIT 20`,
+		&s.move: `UPDATE message SET folder = ?, key = ?, flags = ?, new = ?, arrived = ? WHERE id = ?`,
+		&s.at:   `SELECT folder, key FROM message WHERE id = ?`,
 	}
 }
 
@@ -75,7 +86,13 @@ type batch struct {
 	conn    *sql.Conn
 	folders map[place]int64
 	ids     *idRun
+	words   map[string]struct{}
+	body    bool // bodies are indexed
+	bulk    bool // a new file is being filled: references and words are added by who fills it
 }
+
+// maxKnownWords bounds the memory for words that are in the table already.
+const maxKnownWords = 50_000
 
 // idRun is the last collision of ids, and where the free numbers after it begin: files with one common time come in long runs.
 type idRun struct{ arrived, free int64 }
@@ -110,8 +127,9 @@ func (ix *Index) writeBatch(ctx context.Context, pinned *generation, fn func(*ba
 	if err := g.same(); err != nil {
 		return g, err
 	}
-	b := &batch{statements: &g.stmts, conn: conn, folders: map[place]int64{}, ids: &g.ids}
+	b := &batch{statements: &g.stmts, conn: conn, folders: map[place]int64{}, ids: &g.ids, words: g.words, body: ix.body.Load()}
 	if err := b.run(fn); err != nil {
+		clear(g.words) // what was added may be gone again
 		return g, err
 	}
 	return g, g.same()
@@ -176,59 +194,138 @@ func (b *batch) stored(folder int64, key string) (s stored, ok bool, err error) 
 
 // add inserts a row. One that is there already is left as it is, and was reports it.
 func (b *batch) add(r *row) (was stored, exists bool, err error) {
+	was, _, exists, err = b.insertFrom(r.arrived, r)
+	return was, exists, err
+}
+
+// addAt is add for a row that is wanted under an id. It gives the one it got.
+func (b *batch) addAt(want int64, r *row) (id int64, exists bool, err error) {
+	_, id, exists, err = b.insertFrom(want, r)
+	return id, exists, err
+}
+
+// insertFrom inserts a row under the first free id from the one given on.
+func (b *batch) insertFrom(first int64, r *row) (was stored, id int64, exists bool, err error) {
 	folder, err := b.folder(r.place, true)
 	if err != nil {
-		return was, false, err
+		return was, 0, false, err
 	}
-	id := r.arrived
+	id = first
 	if id == b.ids.arrived {
 		id = b.ids.free
 	}
 	for {
-		res, err := b.insert.Exec(id, folder, r.key, r.flags, r.new, r.octets, r.arrived, r.date, r.messageID, r.inReplyTo, r.refs,
+		res, err := b.insert.Exec(id, folder, r.key, r.flags, r.new, r.attachment, r.octets, r.arrived, r.date, r.messageID, r.inReplyTo, r.refs,
 			r.subject, r.sender, r.recipients, r.cc, r.replyTo, r.listID)
 		if err != nil {
-			return was, false, err
+			return was, 0, false, err
 		}
 		n, err := res.RowsAffected()
 		if err != nil {
-			return was, false, err
+			return was, 0, false, err
 		}
 		if n == 1 {
-			if b.ids.arrived == r.arrived {
+			if b.ids.arrived == first {
 				b.ids.free = id + 1
 			}
-			return was, false, b.index(id, r)
+			return was, id, false, b.index(id, folder, r)
 		}
 		if was, exists, err = b.stored(folder, r.key); err != nil || exists {
-			return was, exists, err
+			return was, was.id, exists, err
 		}
 		if err := b.nextFree.QueryRow(id).Scan(&id); err != nil {
-			return was, false, err
+			return was, 0, false, err
 		}
-		*b.ids = idRun{r.arrived, id}
+		*b.ids = idRun{first, id}
 	}
 }
 
-// index feeds the words and the further fields of a new row.
-func (b *batch) index(id int64, r *row) error {
-	if _, err := b.addTerms.Exec(id, spaced(r.subject), spaced(r.sender), spaced(r.recipients), spaced(r.cc)); err != nil {
+// index feeds the words, references and further fields of a new row.
+func (b *batch) index(id, folder int64, r *row) error {
+	if err := b.index1(id, folder, r); err != nil {
 		return err
 	}
-	if r.extra == "" {
+	if r.extra != "" {
+		if _, err := b.addExtra.Exec(id, r.extra); err != nil {
+			return err
+		}
+	}
+	if b.body && r.body != "" {
+		if _, err := b.addBody.Exec(id, spaced(r.body)); err != nil {
+			return err
+		}
+	}
+	if b.bulk {
 		return nil
 	}
-	_, err := b.addExtra.Exec(id, r.extra)
+	for _, hash := range references(r.refs, r.inReplyTo) {
+		if _, err := b.addReference.Exec(hash, id); err != nil {
+			return err
+		}
+	}
+	return b.learn(r.words)
+}
+
+func (b *batch) index1(id, folder int64, r *row) error {
+	_, err := b.addTerms.Exec(id, spaced(r.subject), addressText(r.sender), addressText(r.recipients), addressText(r.cc),
+		stateText(folder, r.flags, r.new, r.attachment))
 	return err
+}
+
+// learn adds words of addresses to their table.
+func (b *batch) learn(words []string) error {
+	for _, w := range words {
+		if _, ok := b.words[w]; ok {
+			continue
+		}
+		if _, err := b.addWord.Exec(w); err != nil {
+			return err
+		}
+		if len(b.words) >= maxKnownWords {
+			clear(b.words)
+		}
+		b.words[w] = struct{}{}
+	}
+	return nil
+}
+
+// stateOf reads what the words of a row are made of.
+func (b *batch) stateOf(id int64) (folder int64, r row, err error) {
+	err = b.statements.words.QueryRow(id).Scan(&folder, &r.flags, &r.new, &r.attachment, &r.subject, &r.sender, &r.recipients, &r.cc, &r.refs, &r.inReplyTo)
+	return folder, r, err
+}
+
+// restate writes the words of a row anew, after its flags or folder have changed.
+func (b *batch) restate(id int64) error {
+	folder, r, err := b.stateOf(id)
+	if err != nil {
+		return err
+	}
+	if _, err := b.dropTerms.Exec(id); err != nil {
+		return err
+	}
+	return b.index1(id, folder, &r)
+}
+
+// setFlags gives a row other flags.
+func (b *batch) setFlags(was stored, flags string, isNew bool) error {
+	if _, err := b.reflag.Exec(flags, isNew, was.id); err != nil {
+		return err
+	}
+	if stateText(0, was.flags, was.new, false) == stateText(0, flags, isNew, false) {
+		return nil
+	}
+	return b.restate(was.id)
 }
 
 // refresh brings a row that is there up to what a fresh reading of the file gave, flags excepted. It reports whether anything differed.
 func (b *batch) refresh(id int64, r *row) (changed bool, err error) {
 	var octets, arrived int64
+	var attachment bool
 	var date sql.NullInt64
 	var t texts
 	var extra string
-	err = b.texts.QueryRow(id).Scan(&octets, &arrived, &date, &t.messageID, &t.inReplyTo, &t.refs, &t.subject, &t.sender, &t.recipients,
+	err = b.texts.QueryRow(id).Scan(&attachment, &octets, &arrived, &date, &t.messageID, &t.inReplyTo, &t.refs, &t.subject, &t.sender, &t.recipients,
 		&t.cc, &t.replyTo, &t.listID, &extra)
 	if err != nil {
 		return false, err
@@ -237,16 +334,22 @@ func (b *batch) refresh(id int64, r *row) (changed bool, err error) {
 	switch {
 	case arrived != r.arrived:
 		return true, b.replace(id, r)
-	case t == r.texts && extra == r.extra && octets == r.octets && sameDate:
+	case t == r.texts && extra == r.extra && octets == r.octets && attachment == r.attachment && sameDate && !b.body:
 		return false, nil
-	}
-	if _, err = b.retext.Exec(r.octets, r.date, r.messageID, r.inReplyTo, r.refs, r.subject, r.sender, r.recipients, r.cc, r.replyTo, r.listID, id); err != nil {
-		return false, err
 	}
 	if err := b.unindex(id); err != nil {
 		return false, err
 	}
-	return true, b.index(id, r)
+	if _, err = b.retext.Exec(r.attachment, r.octets, r.date, r.messageID, r.inReplyTo, r.refs, r.subject, r.sender, r.recipients, r.cc, r.replyTo, r.listID, id); err != nil {
+		return false, err
+	}
+	folder, now, err := b.stateOf(id)
+	if err != nil {
+		return false, err
+	}
+	fresh := *r
+	fresh.flags, fresh.new = now.flags, now.new
+	return true, b.index(id, folder, &fresh)
 }
 
 // replace gives the row a new id: ids follow the time of arrival, and that has changed. Flags stay.
@@ -267,11 +370,29 @@ func (b *batch) replace(id int64, r *row) error {
 	return err
 }
 
+// unindex removes everything that hangs on a row, which still is as it was.
 func (b *batch) unindex(id int64) error {
+	_, r, err := b.stateOf(id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, hash := range references(r.refs, r.inReplyTo) {
+		if _, err := b.dropReference.Exec(hash, id); err != nil {
+			return err
+		}
+	}
 	if _, err := b.dropTerms.Exec(id); err != nil {
 		return err
 	}
-	_, err := b.dropExtra.Exec(id)
+	if b.body {
+		if _, err := b.dropBody.Exec(id); err != nil {
+			return err
+		}
+	}
+	_, err = b.dropExtra.Exec(id)
 	return err
 }
 

@@ -79,6 +79,7 @@ type Delivery struct {
 // Index says what the index keeps.
 type Index struct {
 	Headers []string // more field names to index; ["all"] for every one
+	Body    bool     // the text of messages, too
 	Sweep   Duration // between two comparisons of directory times
 }
 

@@ -253,7 +253,7 @@ func TestEveryFieldHasItsKey(t *testing.T) {
 	if fields != len(Keys()) {
 		t.Errorf("%d fields, %d keys", fields, len(Keys()))
 	}
-	values := []any{"7s", "/x", "a.example", "b@b.example", "[::1]:9", "=", int64(7), "warn", "json"}
+	values := []any{"7s", "/x", "a.example", "b@b.example", "[::1]:9", "=", int64(7), "warn", "json", true}
 	for _, k := range keys() {
 		changed := false
 		for _, v := range values {

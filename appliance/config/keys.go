@@ -106,6 +106,9 @@ address as it stands.`,
 		{"index.headers", `More header fields to index, as in ["X-Spam-Status", "Delivered-To"], or "all".
 Other fields can be searched, too: their files are read at that time.`,
 			list(func(c *Config) *[]string { return &c.Index.Headers }, fieldName)},
+		{"index.body", `Index the text of messages, for "mailctl search text". It takes about as much
+disk as the text itself, and makes indexing two to three times slower.`,
+			truth(func(c *Config) *bool { return &c.Index.Body })},
 		{"index.sweep", `How often the directories of mail are compared with the index, to find what
 other programs changed.`,
 			span(func(c *Config) *Duration { return &c.Index.Sweep })},

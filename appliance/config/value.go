@@ -72,6 +72,21 @@ func count(field func(*Config) *int) kind {
 	}
 }
 
+// truth is true or false.
+func truth(field func(*Config) *bool) kind {
+	return kind{
+		set: func(c *Config, v any) *fault {
+			b, ok := v.(bool)
+			if !ok {
+				return faultf("write true or false, without quotes", "%s where true or false is wanted", describe(v))
+			}
+			*field(c) = b
+			return nil
+		},
+		get: func(c *Config) string { return strconv.FormatBool(*field(c)) },
+	}
+}
+
 // octets is a size of at least one octet.
 func octets(field func(*Config) *Octets) kind {
 	return kind{

@@ -20,6 +20,7 @@ import (
 	"strings"
 	"sync"
 
+	"maild/appliance/message"
 	"maild/index"
 	"maild/index/header"
 	"maild/maildir"
@@ -36,6 +37,8 @@ type Mailboxes struct {
 
 	mu    sync.Mutex
 	trees map[string]*sharedTree
+
+	watching watchState
 }
 
 // sharedTree is an open tree and how many use it.
@@ -161,6 +164,9 @@ func (m *Mailboxes) Accounts(ctx context.Context) ([]string, error) {
 			return nil, err
 		}
 		users, err := directories(filepath.Join(m.root, domain))
+		if domain == lostFound && errors.Is(err, fs.ErrPermission) {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -172,6 +178,9 @@ func (m *Mailboxes) Accounts(ctx context.Context) ([]string, error) {
 	}
 	return list, nil
 }
+
+// lostFound stands at the top of a file system of its own, and only root can read it.
+const lostFound = "lost+found"
 
 // directories lists the real directories below path, no links; none when path
 // does not exist.
@@ -224,10 +233,10 @@ func (m *Mailboxes) Scan(ctx context.Context, account, folder string, fn func(in
 }
 
 // Read implements index.Source.
-func (m *Mailboxes) Read(_ context.Context, account, folder string, f index.File) (block []byte, _ index.File, err error) {
+func (m *Mailboxes) Read(_ context.Context, account, folder string, f index.File, want index.Want) (content index.Content, _ index.File, err error) {
 	err = m.Use(account, false, func(t *maildir.Tree) error {
 		e := maildir.Entry{Folder: folder, Key: maildir.Key(f.Key), Flags: maildir.Flags(f.Flags), New: f.New}
-		file, err := t.OpenMessage(e)
+		file, e, err := t.OpenFound(e)
 		if err != nil {
 			return err
 		}
@@ -236,11 +245,39 @@ func (m *Mailboxes) Read(_ context.Context, account, folder string, f index.File
 		if err != nil {
 			return err
 		}
-		f.Octets, f.Arrived = info.Size(), info.ModTime()
-		block, err = header.ReadBlock(file)
+		f.Flags, f.New, f.Octets, f.Arrived = string(e.Flags), e.New, info.Size(), info.ModTime()
+		if content.Header, err = header.ReadBlock(file); err != nil || want == index.WantHeader {
+			return err
+		}
+		c, err := message.ReadContent(file, content.Header, want == index.WantText)
+		content.Attachment, content.Text = c.Attachment, c.Text
 		return err
 	})
-	return block, f, err
+	return content, f, err
+}
+
+// Stat implements index.Source.
+func (m *Mailboxes) Stat(_ context.Context, account, folder string, f index.File) (index.File, error) {
+	err := m.Use(account, false, func(t *maildir.Tree) error {
+		info, err := t.StatMessage(maildir.Entry{Folder: folder, Key: maildir.Key(f.Key), Flags: maildir.Flags(f.Flags), New: f.New})
+		if err == nil {
+			f.Octets, f.Arrived = info.Size(), info.ModTime()
+		}
+		return err
+	})
+	return f, err
+}
+
+// Has implements index.Source.
+func (m *Mailboxes) Has(_ context.Context, account, folder string, f index.File) (here bool, err error) {
+	err = m.Use(account, false, func(t *maildir.Tree) error {
+		here, err = t.Has(maildir.Entry{Folder: folder, Key: maildir.Key(f.Key), Flags: maildir.Flags(f.Flags), New: f.New})
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return here, err
 }
 
 // CleanTmp takes away what deliveries that never ended have left in the tmp

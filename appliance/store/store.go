@@ -96,7 +96,7 @@ func (d *Draft) Commit(block []byte) (key string, err error) {
 	}
 	d.store.index.Record(index.Message{
 		Account: d.account, Folder: e.Folder, Key: string(e.Key), Flags: string(e.Flags), New: e.New,
-		Octets: octets, Arrived: arrived.Truncate(time.Microsecond), Header: header.Parse(block),
+		Octets: octets, Arrived: arrived.Truncate(time.Microsecond), Header: header.Parse(block), Incomplete: true,
 	})
 	return string(e.Key), nil
 }

@@ -106,9 +106,18 @@ func TestSource(t *testing.T) {
 		files = append(files, f)
 		return nil
 	}))
-	block, f, err := s.Read(ctx, "ann@example.org", maildir.Inbox, files[0])
-	if err != nil || !strings.HasPrefix(string(block), "Subject: hello\n") || f.Octets != int64(len(text)) || time.Since(f.Arrived) > time.Hour || !f.New {
+	content, f, err := s.Read(ctx, "ann@example.org", maildir.Inbox, files[0], index.WantText)
+	block := content.Header
+	if err != nil || !strings.HasPrefix(string(block), "Subject: hello\n") || f.Octets != int64(len(text)) || time.Since(f.Arrived) > time.Hour || !f.New || content.Attachment || content.Text == "" {
 		t.Errorf("Read: %q, %+v, %v", block, f, err)
+	}
+	for key, want := range map[string]bool{files[0].Key: true, "none": false} {
+		if here, err := s.Has(ctx, "ann@example.org", maildir.Inbox, index.File{Key: key, New: true}); err != nil || here != want {
+			t.Errorf("Has %s: %v, %v", key, here, err)
+		}
+	}
+	if here, err := s.Has(ctx, "nobody@example.org", maildir.Inbox, index.File{Key: "x"}); err != nil || here {
+		t.Errorf("Has in no account: %v, %v", here, err)
 	}
 	stamp, err := s.Stamp(ctx, "ann@example.org", maildir.Inbox)
 	if err != nil || stamp.New == 0 || stamp.Cur == 0 {

@@ -1,0 +1,390 @@
+package index
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// followGather lets the events of one operation (a rename is two) and the row that a delivery records come together.
+	followGather = 25 * time.Millisecond
+	// maxEvents is how many keys may wait; beyond it everything is compared instead.
+	maxEvents = 100_000
+	// tombTime is longer than a row can be on its way from a file that was there to the writer.
+	tombTime = time.Minute
+	// refollow is how long a broken following waits before it begins anew.
+	refollow = 10 * time.Second
+)
+
+// fileKey is a file of a folder.
+type fileKey struct {
+	place
+	key string
+}
+
+// told is what events hold.
+type told struct {
+	files    map[fileKey]Event
+	folders  map[place]bool
+	accounts map[string]bool
+	all      bool
+}
+
+// events are what a Follower told and was not looked at yet: of each file only the last word counts.
+type events struct {
+	mu sync.Mutex
+	told
+	wake chan struct{}
+}
+
+func (e *events) init() {
+	e.clear()
+	e.wake = make(chan struct{}, 1)
+}
+
+func (e *events) clear() {
+	e.told = told{map[fileKey]Event{}, map[place]bool{}, map[string]bool{}, false}
+}
+
+func (e *events) add(ev Event) {
+	p := place{strings.ToLower(ev.Account), ev.Folder}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case ev.Account == "" || len(e.files) >= maxEvents:
+		e.clear()
+		e.all = true
+	case ev.Folder == "":
+		e.accounts[p.account] = true
+	case ev.File.Key == "":
+		e.folders[p] = true
+	default:
+		k := fileKey{p, ev.File.Key}
+		now := e.files[k]
+		// QUIRK: mutt renames by link and unlink, so that the old name goes after the new one has come.
+		if now.File.Key != "" && ev.Gone && !now.Gone && !sameName(now.File, ev.File) {
+			break
+		}
+		ev.Touched = ev.Touched || now.Touched
+		e.files[k] = ev
+	}
+	signal(e.wake)
+}
+
+// take gives what is there and clears it.
+func (e *events) take() told {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	t := told{e.files, e.folders, e.accounts, e.all}
+	e.clear()
+	return t
+}
+
+// tombs are files that were seen to go a short while ago. What was read from such a file and is on its way to the writer must not become a row.
+type tombs struct {
+	mu     sync.Mutex
+	at     map[fileKey]tomb
+	pruned time.Time
+}
+
+// tomb is the name under which a file was, and when it went.
+type tomb struct {
+	flags string
+	new   bool
+	since time.Time
+}
+
+func (t *tombs) init() { t.at = map[fileKey]tomb{} }
+
+// sameName reports whether two files of one key have one name.
+func sameName(a, b File) bool { return a.Flags == b.Flags && a.New == b.New }
+
+func (t *tombs) note(ev Event) {
+	if ev.File.Key == "" {
+		return
+	}
+	k := fileKey{place{strings.ToLower(ev.Account), ev.Folder}, ev.File.Key}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !ev.Gone {
+		delete(t.at, k)
+		return
+	}
+	now := time.Now()
+	if now.Sub(t.pruned) > tombTime {
+		t.pruned = now
+		for k, was := range t.at {
+			if now.Sub(was.since) > tombTime {
+				delete(t.at, k)
+			}
+		}
+	}
+	if len(t.at) < maxEvents {
+		t.at[k] = tomb{ev.File.Flags, ev.File.New, now}
+	}
+}
+
+// has reports whether the file that a row was made of was seen to go.
+func (t *tombs) has(r *row) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	was, ok := t.at[fileKey{r.place, r.key}]
+	return ok && was.flags == r.flags && was.new == r.new
+}
+
+// buried reports whether the file that a row was made of is gone. One that came back in a way nobody told, with its folder, is not.
+func (ix *Index) buried(r *row) bool {
+	return ix.tombs.has(r) && ix.gone(r.place, File{Key: r.key, Flags: r.flags, New: r.new})
+}
+
+// follow listens to the source until ctx ends. When that fails, the sweeps go on finding what changes, and it is tried again.
+func (ix *Index) follow(ctx context.Context) {
+	f, ok := ix.opt.Source.(Follower)
+	if !ok {
+		return
+	}
+	var background sync.WaitGroup
+	defer background.Wait()
+	background.Go(func() { ix.lookAtEvents(ctx) })
+	for {
+		err := f.Follow(ctx, func(ev Event) {
+			ix.tombs.note(ev)
+			ix.events.add(ev)
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		ix.log.Warn("index: changes of the mail are no longer seen at once, only by sweeps", "error", err, "again_in", refollow)
+		if !sleep(ctx, refollow) {
+			return
+		}
+	}
+}
+
+// lookAtEvents brings the index up to what the events tell, a batch at a time.
+func (ix *Index) lookAtEvents(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ix.events.wake:
+		}
+		if !sleep(ctx, followGather) {
+			return
+		}
+		e := ix.events.take()
+		if e.all {
+			ix.marks.addSweep()
+		}
+		for a := range e.accounts {
+			ix.marks.add(place{account: a})
+		}
+		for p := range e.folders {
+			ix.marks.add(p)
+		}
+		if len(e.files) == 0 {
+			continue
+		}
+		if _, err := ix.Reconcile(ctx, ReconcileOptions{events: e.files}); err != nil && ctx.Err() == nil {
+			ix.log.Warn("index: changes could not be written, their folders will be compared", "error", err, "files", len(e.files))
+			for k := range e.files {
+				ix.marks.add(k.place)
+			}
+		}
+	}
+}
+
+// walkEvents hands on what a batch of events changes. What has come goes before what has gone, so that a message that was moved is seen to
+// be the same one.
+func (rc *reconciler) walkEvents(ctx context.Context) error {
+	passes := map[place]*folderPass{}
+	ids := map[place]int64{}
+	var gone []fileKey
+	for k, ev := range rc.opt.events {
+		if passes[k.place] == nil {
+			pass := &folderPass{place: k.place}
+			pass.open.Store(1)
+			passes[k.place] = pass
+			id, _, err := rc.folderRow(ctx, pass)
+			if err != nil {
+				return err
+			}
+			ids[k.place] = id
+		}
+		if ev.Gone {
+			gone = append(gone, k)
+			continue
+		}
+		if err := rc.walkEvent(ctx, passes[k.place], ids[k.place], ev); err != nil {
+			return err
+		}
+	}
+	for _, k := range gone {
+		was, found, err := rc.rowOf(ctx, ids[k.place], k.key)
+		if err != nil {
+			return err
+		}
+		if ev := rc.opt.events[k]; found && (was.flags != ev.File.Flags || was.new != ev.File.New) {
+			rc.ix.marks.add(k.place) // the row is of another name: what is true is seen by comparing
+			continue
+		}
+		if found {
+			rc.emit(ctx, change{kind: changeRemove, in: passes[k.place], was: was, links: rc.opt.events[k].Touched, isKey: func(key string) bool { return key == k.key }})
+		}
+	}
+	return context.Cause(ctx)
+}
+
+// walkEvent looks at a file that is there.
+func (rc *reconciler) walkEvent(ctx context.Context, pass *folderPass, folder int64, ev Event) error {
+	was, found, err := rc.rowOf(ctx, folder, ev.File.Key)
+	if err != nil {
+		return err
+	}
+	if found && (was.flags != ev.File.Flags || was.new != ev.File.New) {
+		rc.emit(ctx, change{kind: changeFlags, in: pass, was: was, row: row{flags: ev.File.Flags, new: ev.File.New}})
+	}
+	if found && !ev.Touched {
+		return context.Cause(ctx)
+	}
+	return rc.emitJob(ctx, pass, job{in: pass, file: ev.File, again: found})
+}
+
+// askLinks has the other messages looked at that may be the same file: the kernel tells of a change by one name only.
+func (rc *reconciler) askLinks(b *batch, r *row) error {
+	if !rc.ix.running.Load() {
+		return nil
+	}
+	places, files, _, err := b.same(r)
+	for i, p := range places {
+		rc.ix.events.add(Event{Account: p.account, Folder: p.folder, File: files[i], Touched: true})
+	}
+	return err
+}
+
+// askLinksOf is askLinks for a row that is about to go.
+func (rc *reconciler) askLinksOf(b *batch, in place, id int64) error {
+	r := row{place: in}
+	err := b.conn.QueryRowContext(background(), `SELECT key, message_id, octets FROM message WHERE id = ?`, id).Scan(&r.key, &r.messageID, &r.octets)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return rc.askLinks(b, &r)
+}
+
+// same gives the other rows with a row's Message-ID and size.
+func (b *batch) same(r *row) (places []place, files []File, ids []int64, err error) {
+	if r.messageID == "" {
+		return nil, nil, nil, nil
+	}
+	rows, err := b.sameMessage.Query(r.messageID, r.octets)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var p place
+		var f File
+		var id int64
+		if err := rows.Scan(&id, &f.Key, &f.Flags, &f.New, &p.account, &p.folder); err != nil {
+			return nil, nil, nil, err
+		}
+		if p != r.place || f.Key != r.key {
+			places, files, ids = append(places, p), append(files, f), append(ids, id)
+		}
+	}
+	return places, files, ids, rows.Err()
+}
+
+// movedFrom finds the row of a file that is gone and was the same message: same Message-ID, size and time. The row then moves with its id.
+func (rc *reconciler) movedFrom(b *batch, r *row) (id int64, ok bool, err error) {
+	if b.bulk {
+		return 0, false, nil
+	}
+	places, files, ids, err := b.same(r)
+	for i, k := range places {
+		if apart := r.arrived - ids[i]; apart <= -maxShiftMicros || apart >= maxShiftMicros || !rc.ix.gone(k, files[i]) {
+			continue
+		}
+		// Should it have been renamed in this moment, a comparison of its folder finds it again.
+		rc.ix.marks.add(k)
+		folder, err := b.folder(k, false)
+		if err == nil && folder != 0 {
+			err = b.distrustStamp(folder)
+		}
+		return ids[i], true, err
+	}
+	return 0, false, err
+}
+
+// gone reports whether a file is certainly not there any more.
+func (ix *Index) gone(k place, f File) bool {
+	here, err := ix.opt.Source.Has(background(), k.account, k.folder, f)
+	return err == nil && !here
+}
+
+// moveRow gives the row with id the place and name of r.
+func (b *batch) moveRow(id int64, r *row) error {
+	folder, err := b.folder(r.place, true)
+	if err != nil {
+		return err
+	}
+	if _, err := b.move.Exec(folder, r.key, r.flags, r.new, r.arrived, id); err != nil {
+		return err
+	}
+	return b.restate(id)
+}
+
+// dropIf removes a row unless it has become another file's: its message was moved.
+func (b *batch) dropIf(id int64, in place, isKey func(string) bool) error {
+	folder, err := b.folder(in, false)
+	if err != nil {
+		return err
+	}
+	var at int64
+	var key string
+	rows, err := b.at.Query(id)
+	if err != nil {
+		return err
+	}
+	found := rows.Next()
+	if found {
+		err = rows.Scan(&at, &key)
+	}
+	if err == nil {
+		err = rows.Err()
+	}
+	rows.Close()
+	if err != nil || !found || at != folder || !isKey(key) {
+		return err
+	}
+	return b.drop(id)
+}
+
+// placesOf is what a reconcile of marked places looks at, in order.
+func placesOf(places map[place]bool) (accounts []string, folders map[string][]string) {
+	folders = map[string][]string{}
+	whole := map[string]bool{}
+	for p := range places {
+		if p.folder == "" {
+			whole[p.account] = true
+		}
+		folders[p.account] = append(folders[p.account], p.folder)
+	}
+	for a := range folders {
+		accounts = append(accounts, a)
+		if whole[a] {
+			folders[a] = nil
+		}
+	}
+	slices.Sort(accounts)
+	return accounts, folders
+}

@@ -1,0 +1,569 @@
+package index
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// ErrRebuilding says that another process is building the index anew. Its remedy is to wait for it.
+var ErrRebuilding = errors.New("the index is being rebuilt already")
+
+const (
+	rebuildSuffix = ".rebuilding"
+	// chunkRows and chunkOctets bound what is sorted and written at a time. Words are written fastest in the order of ids.
+	chunkRows   = 20_000
+	chunkOctets = 32 << 20
+	// catchUps is how often what changed meanwhile is looked for before the new file takes its place. What still changes then is found after it.
+	catchUps = 3
+	// showEvery is how often Progress is called.
+	showEvery = 100 * time.Millisecond
+)
+
+// RebuildOptions say how.
+type RebuildOptions struct {
+	Progress func(Progress)
+}
+
+// Rebuild reads all mail again, in parallel, into a new file beside the one at Path, brings it up to what changed meanwhile, and puts it in
+// its place by a rename. Until then the former one serves and is kept up to date, here and in other processes; they notice and open the new one. It may
+// end at any point, by a power cut too: then the former one stands, and the next Rebuild begins anew. Ids stay what they are. A missing or
+// damaged file is replaced as well. ErrRebuilding when another one is at work.
+func (ix *Index) Rebuild(ctx context.Context, opt RebuildOptions) (Report, error) {
+	if ix.opt.ReadOnly || ix.opt.Source == nil {
+		return Report{}, errors.New("rebuild the index: it was opened read-only or without a source")
+	}
+	rb := &rebuild{ix: ix, opt: opt, start: time.Now(), path: ix.opt.Path + rebuildSuffix}
+	unlock, err := rb.lock()
+	if err != nil {
+		return Report{}, fmt.Errorf("rebuild the index: %w", err)
+	}
+	defer unlock()
+	err = rb.build(ctx)
+	if err == nil {
+		err = rb.catchUp(ctx)
+	}
+	if err == nil {
+		err = rb.swap(ctx)
+	}
+	if err != nil {
+		rb.remove()
+		return rb.result(), fmt.Errorf("rebuild the index: %w", err)
+	}
+	if _, err := ix.Reconcile(ctx, ReconcileOptions{}); err != nil {
+		return rb.result(), err
+	}
+	return rb.result(), nil
+}
+
+// rebuild is one at work.
+type rebuild struct {
+	ix    *Index
+	opt   RebuildOptions
+	start time.Time
+	path  string // of the file that is being built
+
+	batch   batch
+	refs    []referenceRow
+	seen    map[string]struct{} // words
+	folders atomic.Int64
+	scanned atomic.Int64
+	failed  atomic.Int64
+	total   atomic.Int64
+	written atomic.Int64
+}
+
+type referenceRow struct{ hash, id int64 }
+
+// maxReferenceRows is how many wait to be written in order: 64 MiB.
+const maxReferenceRows = 4 << 20
+
+func (rb *rebuild) result() Report {
+	return Report{Scanned: rb.scanned.Load(), Added: rb.written.Load(), Failed: rb.failed.Load(), Elapsed: time.Since(rb.start)}
+}
+
+// lock makes the new file and holds an flock on it, so that two do not build at once. SQLite's own locks are of another kind.
+func (rb *rebuild) lock() (unlock func(), err error) {
+	for range attempts {
+		f, err := os.OpenFile(rb.path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+			f.Close()
+			if errors.Is(err, syscall.EWOULDBLOCK) {
+				return nil, ErrRebuilding
+			}
+			return nil, err
+		}
+		// Whoever held it before may have renamed it into place: then it is the index itself.
+		info, err := f.Stat()
+		if here, herr := os.Lstat(rb.path); err == nil && herr == nil && os.SameFile(info, here) {
+			if err := f.Truncate(0); err != nil {
+				f.Close()
+				return nil, err
+			}
+			return func() { f.Close() }, nil
+		}
+		f.Close()
+	}
+	return nil, ErrRebuilding
+}
+
+// remove takes away what was built.
+func (rb *rebuild) remove() {
+	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
+		if err := os.Remove(rb.path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			rb.ix.log.Warn("index: cannot remove what was built", "path", rb.path+suffix, "error", err)
+		}
+	}
+}
+
+// indexesLater are made when all rows are there: that is faster.
+const indexesLater = `CREATE INDEX message_message_id ON message (message_id) WHERE message_id != '';
+CREATE INDEX message_folder ON message (folder, id, octets);`
+
+// build fills the new file. It is worth nothing until it is whole, so nothing is synced before.
+func (rb *rebuild) build(ctx context.Context) error {
+	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
+		if err := os.Remove(rb.path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	db, err := sql.Open("sqlite", dsn(rb.path, "mode=rw", "_pragma=journal_mode(OFF)", "_pragma=synchronous(OFF)", "_pragma=cache_size(-128000)", "_pragma=locking_mode(EXCLUSIVE)"))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	if err := create(ctx, db); err != nil {
+		return err
+	}
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	exec := func(text string, args ...any) {
+		if err == nil {
+			_, err = conn.ExecContext(ctx, text, args...)
+		}
+	}
+	exec(`DROP INDEX message_message_id; DROP INDEX message_folder`)
+	// A segment of words for each chunk.
+	exec(`INSERT INTO terms (terms, rank) VALUES ('hashsize', 134217728), ('automerge', 0); INSERT INTO bodies (bodies, rank) VALUES ('hashsize', 134217728), ('automerge', 0)`)
+	if err != nil {
+		return err
+	}
+	var stmts statements
+	if err := stmts.prepare(ctx, conn); err != nil {
+		return err
+	}
+	rb.seen = map[string]struct{}{}
+	rb.batch = batch{statements: &stmts, conn: conn, folders: map[place]int64{}, ids: &idRun{}, words: rb.seen, body: rb.ix.body.Load(), bulk: true}
+	err = rb.fill(ctx)
+	stmts.close()
+	exec(indexesLater)
+	exec(`INSERT INTO terms (terms, rank) VALUES ('hashsize', 1048576), ('automerge', 8); INSERT INTO bodies (bodies, rank) VALUES ('hashsize', 1048576), ('automerge', 8)`)
+	exec(`INSERT OR REPLACE INTO meta (name, value) VALUES ('headers', ?), ('filled', ?)`, rb.ix.builtString(), filledMark)
+	exec(`PRAGMA locking_mode = NORMAL; PRAGMA journal_mode = WAL`)
+	if err != nil {
+		return err
+	}
+	return errors.Join(conn.Close(), db.Close())
+}
+
+// builtRow is a row on its way, with the id it had before; 0 = none.
+type builtRow struct {
+	row
+	id int64
+	in *builtFolder
+}
+
+// order is where the row goes.
+func (r *builtRow) order() int64 {
+	if r.id != 0 {
+		return r.id
+	}
+	return r.arrived
+}
+
+// builtFolder is a folder being read.
+type builtFolder struct {
+	place
+	stamp  Stamp
+	sound  bool
+	ids    map[string]int64 // those that are not the time of arrival, by key
+	open   atomic.Int64     // files not yet written, and the listing
+	failed atomic.Bool
+}
+
+// fill reads all mail and writes it.
+func (rb *rebuild) fill(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	files := make(chan builtFile, 1024)
+	rows := make(chan builtRow, 1024)
+	var all, readers sync.WaitGroup
+	for range max(2, runtime.GOMAXPROCS(0)) {
+		readers.Go(func() { rb.read(ctx, files, rows) })
+	}
+	var done []*builtFolder
+	all.Go(func() {
+		var err error
+		if done, err = rb.list(ctx, files); err != nil {
+			cancel(err)
+		}
+		close(files)
+		readers.Wait()
+		close(rows)
+	})
+	err := rb.write(ctx, rows)
+	if err != nil {
+		cancel(err)
+		for range rows { // lets the others end
+		}
+	}
+	all.Wait()
+	if err == nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	return rb.batch.run(func(b *batch) error {
+		if err := rb.writeReferences(); err != nil {
+			return err
+		}
+		return rb.writeFolders(done)
+	})
+}
+
+// builtFile is a file to be read.
+type builtFile struct {
+	in   *builtFolder
+	file File
+}
+
+// list hands on every file there is.
+func (rb *rebuild) list(ctx context.Context, files chan<- builtFile) (done []*builtFolder, err error) {
+	source := rb.ix.opt.Source
+	accounts, err := source.Accounts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if rb.opt.Progress != nil {
+		if err := rb.ix.countFiles(ctx, &rb.total); err != nil {
+			return nil, err
+		}
+	}
+	for _, account := range accounts {
+		folders, err := source.Folders(ctx, account)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		for _, name := range folders {
+			f, err := rb.listFolder(ctx, place{account, name}, files)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, err
+			}
+			if f != nil {
+				done = append(done, f)
+			}
+		}
+	}
+	return done, nil
+}
+
+func (rb *rebuild) listFolder(ctx context.Context, p place, files chan<- builtFile) (*builtFolder, error) {
+	now := time.Now()
+	source := rb.ix.opt.Source
+	stamp, err := source.Stamp(ctx, p.account, p.folder)
+	if err != nil {
+		return nil, err
+	}
+	f := &builtFolder{place: p, stamp: stamp, sound: now.UnixNano()-max(stamp.New, stamp.Cur) >= int64(clockResolution), ids: rb.formerIDs(ctx, p)}
+	rb.folders.Add(1)
+	err = source.Scan(ctx, p.account, p.folder, func(file File) error {
+		select {
+		case files <- builtFile{f, file}:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	})
+	return f, err
+}
+
+// formerIDs are the ids of a folder's messages that cannot be told from their time of arrival. A former file that cannot be read has none.
+func (rb *rebuild) formerIDs(ctx context.Context, p place) map[string]int64 {
+	rows, err := rb.ix.current().read.QueryContext(ctx, `SELECT key, id FROM message
+		WHERE folder = (SELECT id FROM folder WHERE account = ? AND name = ?) AND id != arrived`, p.account, p.folder)
+	if err != nil {
+		return nil
+	}
+	defer rows.Close()
+	ids := map[string]int64{}
+	for rows.Next() {
+		var key string
+		var id int64
+		if rows.Scan(&key, &id) != nil {
+			break
+		}
+		ids[key] = id
+	}
+	return ids
+}
+
+func (rb *rebuild) read(ctx context.Context, files <-chan builtFile, rows chan<- builtRow) {
+	rc := &reconciler{ix: rb.ix}
+	for f := range files {
+		if ctx.Err() != nil {
+			continue
+		}
+		rb.scanned.Add(1)
+		pass := &folderPass{place: f.in.place}
+		c := rc.readOne(ctx, job{in: pass, file: f.file})
+		if pass.failed.Load() {
+			rb.failed.Add(1)
+			f.in.failed.Store(true)
+		}
+		if c.kind == changeNothing {
+			continue
+		}
+		select {
+		case rows <- builtRow{c.row, f.in.ids[c.row.key], f.in}:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// write gathers the rows in chunks and has them written, one while the next is gathered.
+func (rb *rebuild) write(ctx context.Context, rows <-chan builtRow) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	chunks := make(chan []builtRow)
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		for chunk := range chunks {
+			if ctx.Err() != nil {
+				continue
+			}
+			slices.SortFunc(chunk, func(a, b builtRow) int { return cmp.Compare(a.order(), b.order()) })
+			if err := rb.batch.run(func(*batch) error { return rb.writeChunk(chunk) }); err != nil {
+				cancel(err)
+			}
+		}
+	})
+	var chunk []builtRow
+	var octets int64
+	shown := time.Now()
+	for r := range rows {
+		octets += r.sizeOctets()
+		if chunk = append(chunk, r); len(chunk) >= chunkRows || octets >= chunkOctets {
+			chunks <- chunk
+			chunk, octets = make([]builtRow, 0, chunkRows), 0
+		}
+		if rb.opt.Progress != nil && time.Since(shown) > showEvery {
+			shown = time.Now()
+			rb.progress()
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	chunks <- chunk
+	close(chunks)
+	writer.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if rb.opt.Progress != nil {
+		rb.progress()
+	}
+	return nil
+}
+
+func (rb *rebuild) progress() {
+	rb.opt.Progress(Progress{Folders: rb.folders.Load(), Scanned: rb.scanned.Load(), Written: rb.written.Load(),
+		Total: rb.total.Load(), Elapsed: time.Since(rb.start)})
+}
+
+func (rb *rebuild) writeChunk(chunk []builtRow) error {
+	b := &rb.batch
+	for i := range chunk {
+		r := &chunk[i]
+		id, exists, err := b.addAt(r.order(), &r.row)
+		if err != nil {
+			return err
+		}
+		if exists {
+			continue // listed twice, as it was renamed meanwhile
+		}
+		rb.written.Add(1)
+		for _, hash := range references(r.refs, r.inReplyTo) {
+			rb.refs = append(rb.refs, referenceRow{hash, id})
+		}
+		if err := b.learn(r.words); err != nil {
+			return err
+		}
+	}
+	if len(rb.refs) >= maxReferenceRows {
+		return rb.writeReferences()
+	}
+	return nil
+}
+
+func (rb *rebuild) writeReferences() error {
+	slices.SortFunc(rb.refs, func(a, b referenceRow) int { return cmp.Or(cmp.Compare(a.hash, b.hash), cmp.Compare(a.id, b.id)) })
+	for _, r := range rb.refs {
+		if _, err := rb.batch.addReference.Exec(r.hash, r.id); err != nil {
+			return err
+		}
+	}
+	rb.refs = rb.refs[:0]
+	return nil
+}
+
+// writeFolders notes the folders, those without messages too, and the directory times that prove them complete.
+func (rb *rebuild) writeFolders(done []*builtFolder) error {
+	for _, f := range done {
+		id, err := rb.batch.folder(f.place, true)
+		if err != nil {
+			return err
+		}
+		if !f.sound || f.failed.Load() {
+			continue
+		}
+		if _, err := rb.batch.conn.ExecContext(background(), `UPDATE folder SET stamp_new = ?, stamp_cur = ? WHERE id = ?`, f.stamp.New, f.stamp.Cur, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// catchUp brings the new file up to what happened while it was built.
+func (rb *rebuild) catchUp(ctx context.Context) error {
+	opt := rb.ix.opt
+	opt.Path = rb.path
+	next := &Index{opt: opt, log: rb.ix.log, fields: rb.ix.fields}
+	next.body.Store(rb.ix.body.Load())
+	next.queue.init()
+	next.marks.init()
+	next.events.init()
+	next.tombs.init()
+	var err error
+	if next.lock, err = openFileLock(rb.ix.opt.Path + ".lock"); err != nil {
+		return err
+	}
+	if next.gen, err = openGeneration(ctx, rb.path, false); err != nil {
+		return errors.Join(err, next.lock.close())
+	}
+	for range catchUps {
+		var r Report
+		if r, err = next.reconcileInPlace(ctx); err != nil || r.Added+r.Changed+r.Removed+r.Moved == 0 {
+			break
+		}
+	}
+	return errors.Join(err, next.Close())
+}
+
+// reconcileInPlace is Reconcile for a file that is not served: what is wrong with it ends the work.
+func (ix *Index) reconcileInPlace(ctx context.Context) (Report, error) {
+	r, _, err := ix.reconcileOnce(ctx, ReconcileOptions{}, time.Now())
+	return r, err
+}
+
+// swap puts the new file in the place of the former one. In between there is a moment without a log beside the former file: a power cut then
+// costs rows of the last minutes, and the directory times in that file tell so.
+func (rb *rebuild) swap(ctx context.Context) error {
+	if err := syncFile(rb.path); err != nil {
+		return err
+	}
+	ix := rb.ix
+	ix.wmu.Lock()
+	defer ix.wmu.Unlock()
+	if ix.closed.Load() {
+		return errors.New("the index was closed")
+	}
+	if err := ix.lock.acquire(lockPatience); err != nil {
+		return err
+	}
+	defer ix.lock.release()
+	old := ix.current()
+	for _, suffix := range []string{"-wal", "-shm"} {
+		if err := os.Rename(ix.opt.Path+suffix, rb.path+".former"+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	if err := os.Rename(rb.path, ix.opt.Path); err != nil {
+		return err
+	}
+	for _, suffix := range []string{"-wal", "-shm"} {
+		// They are of no use to anybody; what cannot be removed now is in the way of nothing.
+		_ = os.Remove(rb.path + ".former" + suffix)
+	}
+	if err := syncFile(filepath.Dir(ix.opt.Path)); err != nil {
+		return err
+	}
+	g, err := openGeneration(ctx, ix.opt.Path, false)
+	if err != nil {
+		return err
+	}
+	ix.mu.Lock()
+	ix.gen = g
+	ix.mu.Unlock()
+	ix.marks.addAll()
+	return old.close()
+}
+
+func syncFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// countFiles adds up the files of all folders, by name only.
+func (ix *Index) countFiles(ctx context.Context, n *atomic.Int64) error {
+	source := ix.opt.Source
+	accounts, err := source.Accounts(ctx)
+	if err != nil {
+		return err
+	}
+	for _, account := range accounts {
+		folders, err := source.Folders(ctx, account)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		for _, f := range folders {
+			err := source.Scan(ctx, account, f, func(File) error { n.Add(1); return nil })
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Broken lists the wrecks beside the index: former files that were set aside because they were damaged or of another release.
+func (ix *Index) broken() []string {
+	list, err := filepath.Glob(strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(ix.opt.Path) + ".broken-*")
+	if err != nil {
+		return nil
+	}
+	return slices.DeleteFunc(list, func(s string) bool { return strings.HasSuffix(s, "-wal") || strings.HasSuffix(s, "-shm") })
+}
