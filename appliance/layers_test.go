@@ -31,7 +31,7 @@ func layers() [][]string {
 		{"appliance/delivery"},
 		{"appliance/smtpd", "appliance/imapd"},
 		{"appliance", "admin"},
-		{"appliance/maild", "appliance/sendmail", "admin/mailctl"},
+		{"appliance/maild", "appliance/sendmail", "admin/mailctl", "packaging/bench/generate"},
 	}
 }
 
