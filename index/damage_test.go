@@ -343,6 +343,50 @@ func TestDamageMetBySearch(t *testing.T) {
 	}
 }
 
+// TestDamageMetByNobody: the damage is where neither writing nor searching goes, in a file that is in use. That another program has written to it
+// is reason enough to examine all of it.
+func TestDamageMetByNobody(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "index.db")
+	ix := openTest(t, Options{Path: path, Source: benchSource(100)})
+	runTest(t, ix)
+	waitFor(t, ix, func() bool { return count(ix) == 100 })
+	g := ix.current()
+	var root int64
+	if err := g.read.QueryRow(`SELECT rootpage FROM sqlite_schema WHERE name = 'bodies_config'`).Scan(&root); err != nil {
+		t.Fatal(err)
+	}
+	if err := overwrite(path, (root-1)*4096, noise[:4096]); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, ix, func() bool { return ix.current() != g && count(ix) == 100 })
+	if len(broken(t, path)) == 0 {
+		t.Error("nothing was set aside")
+	}
+}
+
+// TestOwnWritesRaiseNoDoubt: a file that nobody else writes to is not examined again and again.
+func TestOwnWritesRaiseNoDoubt(t *testing.T) {
+	t.Parallel()
+	src := newMapSource()
+	ix := openTest(t, Options{Source: src})
+	for i := range 2000 { // enough for checkpoints
+		key := fmt.Sprint(i)
+		ix.Record(src.put(inbox, File{Key: key}, letter(key+"@x", "bob@x", "number "+key)))
+		flush(t, ix)
+	}
+	g, err := ix.inspect(t.Context())
+	if err != nil || ix.doubted.Load() != nil {
+		t.Errorf("in doubt: %v, %v", g.doubt, err)
+	}
+	other := openTest(t, Options{Path: ix.opt.Path, Source: src})
+	other.Record(src.put(inbox, File{Key: "other"}, letter("other@x", "bob@x", "other")))
+	flush(t, other)
+	if _, err := ix.inspect(t.Context()); err != nil || ix.doubted.Load() == nil {
+		t.Errorf("another process has written, and that raised no doubt: %v", err)
+	}
+}
+
 // TestFileModes: nobody but the owner reads what mail is about.
 func TestFileModes(t *testing.T) {
 	t.Parallel()

@@ -33,14 +33,14 @@ type generation struct {
 	read    *sql.DB // as many connections as there are readers: a bounded pool could deadlock on itself
 	write   *sql.DB
 
-	mu     sync.Mutex // guards what follows; held only by who has the write turn, and close
-	conn   *sql.Conn
-	stmts  statements
-	ids    idRun
-	words  map[string]struct{} // of the table word, as far as known
-	wal    fileID
-	octets int64 // size of the main file when last looked at: it never shrinks
-	mtime  time.Time
+	mu    sync.Mutex // guards what follows; held only by who has the write turn, and close
+	conn  *sql.Conn
+	stmts statements
+	ids   idRun
+	words map[string]struct{} // of the table word, as far as known
+	main  seenFile
+	wal   seenFile
+	doubt bool // another has written to one of them since it was last examined
 
 	folders sync.Map // folder id -> place
 }
@@ -85,7 +85,7 @@ func openGeneration(ctx context.Context, path string, readOnly bool) (*generatio
 	if !fi.Mode().IsRegular() || fi.Size() == 0 {
 		return nil, errForeign
 	}
-	g := &generation{words: map[string]struct{}{}, path: path, id: id, octets: fi.Size(), mtime: fi.ModTime()}
+	g := &generation{words: map[string]struct{}{}, path: path, id: id, main: seenFile{id, fi.Size(), fi.ModTime()}}
 	mode := "mode=rw"
 	if readOnly {
 		mode = "mode=ro"
@@ -94,7 +94,7 @@ func openGeneration(ctx context.Context, path string, readOnly bool) (*generatio
 		return nil, err
 	}
 	g.read.SetMaxIdleConns(4)
-	if g.write, err = sql.Open("sqlite", dsn(path, "mode=rw", "_pragma=journal_mode(WAL)", "_pragma=cache_size(-16000)", "_pragma=wal_autocheckpoint(4000)")); err != nil {
+	if g.write, err = sql.Open("sqlite", dsn(path, "mode=rw", "_pragma=journal_mode(WAL)", "_pragma=cache_size(-16000)", "_pragma=wal_autocheckpoint(0)")); err != nil {
 		return nil, err
 	}
 	g.write.SetMaxOpenConns(1)
@@ -152,42 +152,90 @@ func (g *generation) writer(ctx context.Context) (*sql.Conn, error) {
 	return conn, nil
 }
 
-// same holds the open file against what stands at Path now. g.mu is held.
-func (g *generation) same() error {
-	id, fi, err := statID(g.path)
-	if err != nil || id != g.id {
+// seenFile is what a file was when it was last looked at.
+type seenFile struct {
+	id     fileID
+	octets int64
+	time   time.Time // of its last change
+}
+
+// errShrunk says that a file lost what it had. Neither of the two ever gets shorter by what SQLite does while they are open.
+var errShrunk = fmt.Errorf("it got shorter: %w", ErrDamaged)
+
+// again looks once more at the file at path. other reports whether somebody has written to it since. The error is fs.ErrNotExist, errReplaced or errShrunk.
+func (f *seenFile) again(path string) (other bool, err error) {
+	id, fi, err := statID(path)
+	switch {
+	case err != nil:
+		return false, err
+	case f.id != fileID{} && id != f.id:
+		return false, errReplaced
+	case fi.Size() < f.octets:
+		return false, errShrunk
+	}
+	other = f.id != fileID{} && !fi.ModTime().Equal(f.time)
+	*f = seenFile{id, fi.Size(), fi.ModTime()}
+	return other, nil
+}
+
+// same holds the open file and its log against what stands at Path now. They are in doubt when anything has been written to the file, which only
+// checkpoint does here, or to the log but by this process (wrote): it may have been another's transaction, or not. g.mu is held, and so are the
+// write turn and the file lock, as a rule.
+func (g *generation) same(wrote bool) error {
+	other, err := g.main.again(g.path)
+	switch {
+	case errors.Is(err, ErrDamaged):
+		return err
+	case err != nil:
 		return errReplaced
 	}
-	if fi.Size() < g.octets {
-		return fmt.Errorf("shrunk from %d to %d octets: %w", g.octets, fi.Size(), ErrDamaged)
-	}
-	g.octets = fi.Size()
+	g.doubt = g.doubt || other
 	if g.conn == nil {
 		return nil
 	}
-	wal, _, err := statID(g.path + "-wal")
+	had := g.wal.id != fileID{}
+	other, err = g.wal.again(g.path + "-wal")
 	switch {
-	case g.wal == fileID{} && err == nil:
-		g.wal = wal
-	case g.wal != fileID{} && wal != g.wal:
+	case errors.Is(err, fs.ErrNotExist) && !had:
+		return nil
+	case errors.Is(err, ErrDamaged):
+		return fmt.Errorf("its -wal: %w", err)
+	case err != nil:
 		return fmt.Errorf("its -wal was removed or replaced: %w", ErrDamaged)
 	}
+	g.doubt = g.doubt || other && !wrote
 	return nil
 }
 
-// inspect reads the beginning of the main file itself, past the write-ahead log and SQLite's cache, if the file changed since the last time. The caller
-// has the write turn and the file lock, so that no checkpoint is under way. g.mu is held.
-func (g *generation) inspect(ctx context.Context) error {
-	fi, err := os.Lstat(g.path)
-	if err != nil {
+// checkpointPages is how much of the log waits before it is folded into the file: 16 MiB.
+const checkpointPages = 4000
+
+// checkpoint folds the log into the file when there is enough in it. SQLite would do so by itself in the midst of a commit; then nobody could tell
+// a file that it has written from one that another program has. The same holds as for same, which has just been called.
+func (g *generation) checkpoint() error {
+	var busy, pages, folded int64
+	if err := g.stmts.logSize.QueryRow().Scan(&busy, &pages, &folded); err != nil || pages-folded < checkpointPages {
+		return err
+	}
+	if err := g.stmts.fold.QueryRow().Scan(&busy, &pages, &folded); err != nil {
+		return err
+	}
+	_, err := g.main.again(g.path)
+	if errors.Is(err, fs.ErrNotExist) {
 		return errReplaced
 	}
-	if fi.ModTime().Equal(g.mtime) {
-		return nil
+	return err
+}
+
+// inspect reads the beginning of the main file itself, past the write-ahead log and SQLite's cache, if the files are in doubt. It reports whether
+// the rest is to be examined. The caller has the write turn and the file lock, so that no checkpoint is under way. g.mu is held.
+func (g *generation) inspect(ctx context.Context) (doubt bool, err error) {
+	if !g.doubt {
+		return false, nil
 	}
 	db, err := sql.Open("sqlite", dsn(g.path, "mode=ro", "immutable=1"))
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer db.Close()
 	var app, tables int64
@@ -196,9 +244,26 @@ func (g *generation) inspect(ctx context.Context) error {
 		err = errForeign
 	}
 	if err == nil {
-		g.mtime = fi.ModTime()
+		g.doubt = false
 	}
-	return err
+	return true, err
+}
+
+// examine reads the whole file and its log, with no lock but a reader's, through a connection that has nothing in its cache.
+func (g *generation) examine(ctx context.Context) error {
+	db, err := sql.Open("sqlite", dsn(g.path, "mode=ro"))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	var found string
+	if err := db.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&found); err != nil {
+		return err
+	}
+	if found != "ok" {
+		return fmt.Errorf("%s: %w", found, ErrDamaged)
+	}
+	return nil
 }
 
 // fault is what an error means for the file.

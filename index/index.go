@@ -139,7 +139,9 @@ type Index struct {
 	wmu     sync.Mutex // one write transaction of this process at a time, in turn
 	lock    *fileLock
 	closed  atomic.Bool
-	suspect atomic.Pointer[generation] // a reader met damage in it
+	suspect atomic.Pointer[suspicion]
+	doubted atomic.Pointer[generation] // to be examined
+	doubts  chan struct{}
 
 	queue         queue
 	applying      sync.Mutex // held by who takes from the queue, so that order is kept
@@ -164,11 +166,7 @@ func Open(ctx context.Context, opt Options) (*Index, error) {
 	if ix.log == nil {
 		ix.log = slog.New(slog.DiscardHandler)
 	}
-	ix.queue.init()
-	ix.marks.init()
-	ix.events.init()
-	ix.tombs.init()
-	ix.body.Store(opt.Body)
+	ix.init()
 	if err := ix.openFile(ctx); err != nil {
 		return nil, err
 	}
@@ -184,6 +182,21 @@ func Open(ctx context.Context, opt Options) (*Index, error) {
 		}
 	}
 	return ix, nil
+}
+
+func (ix *Index) init() {
+	ix.queue.init()
+	ix.marks.init()
+	ix.events.init()
+	ix.tombs.init()
+	ix.doubts = make(chan struct{}, 1)
+	ix.body.Store(ix.opt.Body)
+}
+
+// suspicion is a file that a reader has met damage in, for Run to deal with.
+type suspicion struct {
+	gen   *generation
+	cause error
 }
 
 func (ix *Index) openFile(ctx context.Context) (err error) {

@@ -85,7 +85,7 @@ func (ix *Index) clearFormer(old *generation, cause error) error {
 	}
 	old.mu.Lock()
 	defer old.mu.Unlock()
-	if wal, _, err := statID(ix.opt.Path + "-wal"); err != nil || wal != old.wal {
+	if wal, _, err := statID(ix.opt.Path + "-wal"); err != nil || wal != old.wal.id {
 		return nil
 	}
 	return ix.moveAside(ix.asideName(), "-wal", "-shm")

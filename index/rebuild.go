@@ -459,11 +459,8 @@ func (rb *rebuild) catchUp(ctx context.Context) error {
 	opt := rb.ix.opt
 	opt.Path = rb.path
 	next := &Index{opt: opt, log: rb.ix.log, fields: rb.ix.fields}
+	next.init()
 	next.body.Store(rb.ix.body.Load())
-	next.queue.init()
-	next.marks.init()
-	next.events.init()
-	next.tombs.init()
 	var err error
 	if next.lock, err = openFileLock(rb.ix.opt.Path + ".lock"); err != nil {
 		return err

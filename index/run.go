@@ -96,7 +96,7 @@ func (m *marks) await(ctx context.Context) error {
 
 // Run owns the writing and the watching until ctx ends. It writes what Record notes: at once when idle, so that a lone message is
 // found within milliseconds, in growing batches under load. It holds the open file against the one at Path around each
-// transaction and once a second, opens anew when that was removed, replaced or damaged, and reconciles in the background: everything at
+// transaction and once a second, examines it when another program has written to it, opens anew when it was removed, replaced or damaged, and reconciles in the background: everything at
 // the start and after opening anew, else the folders that were marked. Faults of the box (locked, disk full) are tried again for
 // ever, with growing pauses. When ctx ends it writes what is queued, for a few seconds at most, and returns nil.
 // It returns an error at once if the index is read-only or already run.
@@ -113,6 +113,8 @@ func (ix *Index) Run(ctx context.Context) error {
 	defer background.Wait()
 	background.Go(func() { ix.reconcileMarked(ctx) })
 	background.Go(func() { ix.follow(ctx) })
+	background.Go(func() { ix.examineDoubted(ctx) })
+	ix.doubt(ix.current()) // who knows what happened while nobody looked
 
 	watch := time.NewTicker(watchEvery)
 	defer watch.Stop()
@@ -171,8 +173,8 @@ func (ix *Index) giveUpHead(cause error) {
 // watch looks whether the file is the one at Path, and whole at its beginning.
 func (ix *Index) watch(ctx context.Context) {
 	g, err := ix.inspect(ctx)
-	if s := ix.suspect.Swap(nil); s == g && err == nil {
-		err = ErrDamaged
+	if s := ix.suspect.Swap(nil); s != nil && s.gen == g && err == nil {
+		err = s.cause
 	}
 	switch faultOf(err) {
 	case faultReplaced, faultDamaged:
@@ -194,10 +196,49 @@ func (ix *Index) inspect(ctx context.Context) (*generation, error) {
 	defer ix.lock.release()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if err := g.same(); err != nil {
+	if err := g.same(false); err != nil {
 		return g, err
 	}
-	return g, g.inspect(ctx)
+	doubt, err := g.inspect(ctx)
+	if doubt && err == nil {
+		ix.doubt(g)
+	}
+	return g, err
+}
+
+// doubt has a file examined.
+func (ix *Index) doubt(g *generation) {
+	ix.doubted.Store(g)
+	signal(ix.doubts)
+}
+
+// examineShare is how much longer than an examination the pause after it is, so that they never take more than a small part of the time.
+const examineShare = 50
+
+// examineDoubted examines files that are in doubt until ctx ends. What it finds is left for watch to deal with.
+func (ix *Index) examineDoubted(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ix.doubts:
+		}
+		g := ix.doubted.Swap(nil)
+		if g == nil || g != ix.current() {
+			continue
+		}
+		start := time.Now()
+		err := g.examine(ctx)
+		switch {
+		case faultOf(err) == faultDamaged:
+			ix.suspect.Store(&suspicion{g, err})
+		case err != nil && ctx.Err() == nil:
+			ix.log.Warn("index: cannot examine the file", "error", err)
+		}
+		if !sleep(ctx, examineShare*time.Since(start)) {
+			return
+		}
+	}
 }
 
 // reconcileMarked reconciles what gets marked until ctx ends.

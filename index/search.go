@@ -66,7 +66,7 @@ func (ix *Index) reading(fn func(g *generation) error) error {
 		err = fn(g)
 	}
 	if faultOf(err) == faultDamaged {
-		ix.suspect.Store(g)
+		ix.suspect.Store(&suspicion{g, err})
 	}
 	return err
 }

@@ -16,7 +16,8 @@ const batchRows = 1000
 type statements struct {
 	folderID, addFolder, distrust, find, insert, texts, nextFree,
 	retext, reflag, exflag, remove, addTerms, dropTerms, addExtra, dropExtra, words, addWord,
-	addReference, dropReference, addBody, dropBody, sameMessage, move, at *sql.Stmt
+	addReference, dropReference, addBody, dropBody, sameMessage, move, at,
+	logSize, fold *sql.Stmt
 }
 
 const (
@@ -55,6 +56,9 @@ func (s *statements) table() map[**sql.Stmt]string {
 			WHERE m.message_id = ? AND m.message_id != '' AND m.octets = ? LIMIT 20`,
 		&s.move: `UPDATE message SET folder = ?, key = ?, flags = ?, new = ?, arrived = ? WHERE id = ?`,
 		&s.at:   `SELECT folder, key FROM message WHERE id = ?`,
+		// Of both: whether a reader was in the way, the pages in the log, and how many of them are in the file.
+		&s.logSize: `PRAGMA wal_checkpoint(NOOP)`,
+		&s.fold:    `PRAGMA wal_checkpoint(PASSIVE)`,
 	}
 }
 
@@ -124,7 +128,7 @@ func (ix *Index) writeBatch(ctx context.Context, pinned *generation, fn func(*ba
 	if err != nil {
 		return g, err
 	}
-	if err := g.same(); err != nil {
+	if err := g.same(false); err != nil {
 		return g, err
 	}
 	b := &batch{statements: &g.stmts, conn: conn, folders: map[place]int64{}, ids: &g.ids, words: g.words, body: ix.body.Load()}
@@ -132,7 +136,14 @@ func (ix *Index) writeBatch(ctx context.Context, pinned *generation, fn func(*ba
 		clear(g.words) // what was added may be gone again
 		return g, err
 	}
-	return g, g.same()
+	if err := g.same(true); err != nil {
+		return g, err
+	}
+	// The rows are written. A full disk, say, may keep the log from being folded; the next batch tries again.
+	if err := g.checkpoint(); faultOf(err) != faultPassing {
+		return g, err
+	}
+	return g, nil
 }
 
 func (b *batch) run(fn func(*batch) error) error {

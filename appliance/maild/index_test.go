@@ -6,7 +6,10 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -20,7 +23,8 @@ func TestIndexFaults(t *testing.T) {
 		"removed its log":   func(path string) error { return os.Remove(path + "-wal") },
 		"empty":             func(path string) error { return os.Truncate(path, 0) },
 		"cut in the middle": func(path string) error { return os.Truncate(path, 20_000) },
-		"overwritten":       overwrite,
+		"overwritten":       overwriteAll,
+		"overwritten in it": func(path string) error { return overwritePage(path, "bodies_config") },
 		"of a newer schema": newerSchema,
 		"other file":        func(path string) error { return replace(path, bytes.Repeat([]byte("This is no index.\n"), 5000)) },
 		"removed twice":     func(path string) error { return errors.Join(os.Remove(path), os.WriteFile(path, nil, 0o600)) },
@@ -90,12 +94,40 @@ func removeLog(path string) error {
 
 // overwrite puts other octets into the file as it is.
 func overwrite(path string) error {
+	return writeAt(path, 0, bytes.Repeat([]byte("garbage "), 4096))
+}
+
+func writeAt(path string, offset int64, data []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteAt(bytes.Repeat([]byte("garbage "), 4096), 0)
+	_, err = f.WriteAt(data, offset)
 	return errors.Join(err, f.Close())
+}
+
+// overwriteAll leaves no page as it was. A checkpoint may mend some of them before the daemon looks.
+func overwriteAll(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	return writeAt(path, 0, bytes.Repeat([]byte("garbage "), int(info.Size())/8))
+}
+
+// overwritePage puts other octets into the first page of a table.
+func overwritePage(path, table string) error {
+	out, err := exec.Command(program("mailctl"), "--root", filepath.Dir(path), "search", "sql",
+		"SELECT rootpage FROM sqlite_schema WHERE name = '"+table+"'", "--format", "tsv").Output()
+	if err != nil {
+		return err
+	}
+	page, err := strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64)
+	if err != nil {
+		return err
+	}
+	const octets = 4096
+	return writeAt(path, (page-1)*octets, bytes.Repeat([]byte("garbage "), octets/8))
 }
 
 // newerSchema puts a copy of the file in its place whose user_version (a big-endian
