@@ -44,12 +44,14 @@ func (c *call) needText(ctx context.Context, ix *index.Index, where query.Expr) 
 
 // tellState says what the answer cannot tell by itself: that the index is still being filled and, with --fresh, how fresh it is.
 func (c *call) tellState(ctx context.Context, ix *index.Index) error {
-	filled, have, total, err := ix.Filled(ctx)
-	if err != nil {
-		return err
-	}
-	if !filled {
-		c.note("the index is being filled: %s so far", filledShare(have, total))
+	if c.box.compared.IsZero() {
+		filled, have, total, err := ix.Filled(ctx)
+		if err != nil {
+			return err
+		}
+		if !filled {
+			c.note("the index is being filled: %s so far", filledShare(have, total))
+		}
 	}
 	if !c.Bool("fresh") {
 		return nil

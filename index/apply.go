@@ -11,7 +11,7 @@ import (
 
 // write commits what the walker and the readers send, in batches, until there is no more.
 func (rc *reconciler) write(ctx context.Context) error {
-	list := make([]change, 0, batchRows)
+	var list []change
 	for more := true; more; {
 		list, more = rc.gather(list[:0])
 		if err := ctx.Err(); err != nil {
@@ -60,6 +60,10 @@ func (rc *reconciler) gather(list []change) (got []change, more bool) {
 
 // writeList writes one batch. Faults of the box are tried again a few times before they end the reconcile.
 func (rc *reconciler) writeList(ctx context.Context, list []change) error {
+	if !slices.ContainsFunc(list, func(c change) bool { return c.kind != changeNothing || c.in.compared }) {
+		rc.settle(list)
+		return nil
+	}
 	slices.SortStableFunc(list, func(a, b change) int { return cmp.Compare(a.order(), b.order()) })
 	pause := firstBackoff
 	for try := 0; ; try++ {

@@ -210,7 +210,7 @@ func (rc *reconciler) walkEvents(ctx context.Context) error {
 			pass := &folderPass{place: k.place}
 			pass.open.Store(1)
 			passes[k.place] = pass
-			id, _, err := rc.folderRow(ctx, pass)
+			id, err := rc.folderID(ctx, k.place)
 			if err != nil {
 				return err
 			}

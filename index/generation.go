@@ -66,8 +66,6 @@ func dsn(path string, params ...string) string {
 	q := url.Values{}
 	q.Set("_txlock", "immediate")
 	q.Add("_pragma", "busy_timeout(10000)")
-	q.Add("_pragma", "foreign_keys(1)")
-	q.Add("_pragma", "synchronous(NORMAL)")
 	for _, p := range params {
 		k, v, _ := strings.Cut(p, "=")
 		q.Add(k, v)
@@ -94,7 +92,7 @@ func openGeneration(ctx context.Context, path string, readOnly bool) (*generatio
 		return nil, err
 	}
 	g.read.SetMaxIdleConns(4)
-	if g.write, err = sql.Open("sqlite", dsn(path, "mode=rw", "_pragma=journal_mode(WAL)", "_pragma=cache_size(-16000)", "_pragma=wal_autocheckpoint(0)")); err != nil {
+	if g.write, err = sql.Open("sqlite", dsn(path, "mode=rw", "_pragma=journal_mode(WAL)", "_pragma=foreign_keys(1)", "_pragma=synchronous(NORMAL)", "_pragma=cache_size(-16000)", "_pragma=wal_autocheckpoint(0)")); err != nil {
 		return nil, err
 	}
 	g.write.SetMaxOpenConns(1)
@@ -108,7 +106,10 @@ func openGeneration(ctx context.Context, path string, readOnly bool) (*generatio
 // check looks at the two numbers that tell whose file it is.
 func (g *generation) check(ctx context.Context) error {
 	var app int64
-	err := g.read.QueryRowContext(ctx, `SELECT application_id, user_version FROM pragma_application_id, pragma_user_version`).Scan(&app, &g.version)
+	err := g.read.QueryRowContext(ctx, `PRAGMA application_id`).Scan(&app)
+	if err == nil {
+		err = g.read.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&g.version)
+	}
 	switch {
 	case err != nil:
 		return err

@@ -22,6 +22,8 @@ const (
 	yieldFor = 2 * time.Millisecond
 	// gatherFor is how long a batch waits for more rows.
 	gatherFor = 30 * time.Millisecond
+	// waiting is how many files wait for a reader, and changes for the writer.
+	waiting = 256
 	// attempts is how often a reconcile begins again because the file was replaced under it.
 	attempts = 5
 )
@@ -174,7 +176,7 @@ type change struct {
 
 func (ix *Index) reconcileOnce(ctx context.Context, opt ReconcileOptions, start time.Time) (Report, *generation, error) {
 	gen := ix.current()
-	built, err := gen.builtWith(ctx)
+	built, filled, err := gen.state(ctx)
 	if err != nil {
 		return Report{}, gen, err
 	}
@@ -188,7 +190,7 @@ func (ix *Index) reconcileOnce(ctx context.Context, opt ReconcileOptions, start 
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	rc := &reconciler{ix: ix, gen: gen, opt: opt, start: start, cancel: cancel, jobs: make(chan job, 256), changes: make(chan change, 2*batchRows)}
+	rc := &reconciler{ix: ix, gen: gen, opt: opt, start: start, cancel: cancel, jobs: make(chan job, waiting), changes: make(chan change, waiting)}
 	var wg, readers sync.WaitGroup
 	for range max(2, runtime.GOMAXPROCS(0)) {
 		readers.Go(func() { rc.read(ctx) })
@@ -219,8 +221,8 @@ func (ix *Index) reconcileOnce(ctx context.Context, opt ReconcileOptions, start 
 	if err == nil && rebuild && rc.report.Failed == 0 {
 		err = rc.storeMeta(ctx, "headers", ix.builtString())
 	}
-	if err == nil && whole {
-		err = rc.markFilled(ctx)
+	if err == nil && whole && !filled {
+		err = rc.storeMeta(ctx, "filled", filledMark)
 	}
 	return rc.report, gen, err
 }
@@ -272,11 +274,33 @@ func (rc *reconciler) emit(ctx context.Context, c change) bool {
 // notBuilt stands for the further fields of a file that was never filled.
 const notBuilt = "?"
 
+// state gives what the rows in the file are built with (notBuilt in an empty one), and whether all mail there was has been read into it.
+func (g *generation) state(ctx context.Context) (built string, filled bool, err error) {
+	rows, err := g.read.QueryContext(ctx, `SELECT name, value FROM meta`)
+	if err != nil {
+		return "", false, err
+	}
+	defer rows.Close()
+	built = notBuilt
+	for rows.Next() {
+		var name, value string
+		if err := rows.Scan(&name, &value); err != nil {
+			return "", false, err
+		}
+		switch name {
+		case "headers":
+			built = value
+		case "filled":
+			filled = value == filledMark
+		}
+	}
+	return built, filled, rows.Err()
+}
+
 // builtWith is the set of further fields the rows in the file have.
 func (g *generation) builtWith(ctx context.Context) (string, error) {
-	var v string
-	err := g.read.QueryRowContext(ctx, `SELECT coalesce((SELECT value FROM meta WHERE name = 'headers'), ?)`, notBuilt).Scan(&v)
-	return v, err
+	built, _, err := g.state(ctx)
+	return built, err
 }
 
 // bodyMark stands at the end of what the rows are built with where bodies are indexed. No header field has such a name.
@@ -309,22 +333,6 @@ func (b *batch) setMeta(name, value string) error {
 
 // filledMark is what meta 'filled' says once all mail there was has been read into the file.
 const filledMark = "1"
-
-// isFilled reports whether a new file has been filled.
-func (g *generation) isFilled(ctx context.Context) (bool, error) {
-	var v string
-	err := g.read.QueryRowContext(ctx, `SELECT coalesce((SELECT value FROM meta WHERE name = 'filled'), '')`).Scan(&v)
-	return v == filledMark, err
-}
-
-// markFilled notes that everything has been looked at.
-func (rc *reconciler) markFilled(ctx context.Context) error {
-	done, err := rc.gen.isFilled(ctx)
-	if err != nil || done {
-		return err
-	}
-	return rc.storeMeta(ctx, "filled", filledMark)
-}
 
 // accounts gives the accounts to look at, and whether they are all there are.
 func (rc *reconciler) accounts(ctx context.Context) (list []string, all bool, err error) {

@@ -271,32 +271,46 @@ func (g *generation) page(ctx context.Context, text string, args []any, columns 
 	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 		return nil, end, err
 	}
+	if err := g.learnFolders(ctx, folders); err != nil {
+		return nil, end, err
+	}
 	kept := list[:0]
 	for i, h := range list {
-		p, err := g.place(ctx, folders[i])
-		if errors.Is(err, sql.ErrNoRows) {
+		p, ok := g.folders.Load(folders[i])
+		if !ok {
 			continue // removed between the two readings
 		}
-		if err != nil {
-			return nil, end, err
-		}
-		h.Account, h.Folder = p.account, p.folder
+		h.Account, h.Folder = p.(place).account, p.(place).folder
 		kept = append(kept, h)
 	}
 	return kept, end, nil
 }
 
-// place gives the account and name of a folder. Ids are never used twice, so what was read once stays right.
-func (g *generation) place(ctx context.Context, id int64) (place, error) {
-	if p, ok := g.folders.Load(id); ok {
-		return p.(place), nil
+// learnFolders reads the places of those folders that are not known yet. Ids are never used twice, so what was read once stays right.
+func (g *generation) learnFolders(ctx context.Context, ids []int64) error {
+	var unknown []int64
+	for _, id := range ids {
+		if _, ok := g.folders.Load(id); !ok && !slices.Contains(unknown, id) {
+			unknown = append(unknown, id)
+		}
 	}
-	var p place
-	if err := g.read.QueryRowContext(ctx, `SELECT account, name FROM folder WHERE id = ?`, id).Scan(&p.account, &p.folder); err != nil {
-		return p, err
+	if len(unknown) == 0 {
+		return nil
 	}
-	g.folders.Store(id, p)
-	return p, nil
+	rows, err := g.read.QueryContext(ctx, `SELECT id, account, name FROM folder WHERE id `+inList, idList(unknown))
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id int64
+		var p place
+		if err := rows.Scan(&id, &p.account, &p.folder); err != nil {
+			return err
+		}
+		g.folders.Store(id, p)
+	}
+	return rows.Err()
 }
 
 // scan reads messageFields and the outcomes.

@@ -39,15 +39,12 @@ func (ix *Index) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return s, fmt.Errorf("index status: %w", readError(err))
 	}
-	built, err := g.builtWith(ctx)
+	built, filled, err := g.state(ctx)
 	if err != nil {
 		return s, fmt.Errorf("index status: %w", readError(err))
 	}
 	fields, body := readBuilt(built)
-	s.Headers, s.Body, s.Broken = fields.list(), body, ix.broken()
-	if s.Filled, err = g.isFilled(ctx); err != nil {
-		return s, fmt.Errorf("index status: %w", readError(err))
-	}
+	s.Headers, s.Body, s.Filled, s.Broken = fields.list(), body, filled, ix.broken()
 	if !s.Filled && ix.opt.Source != nil {
 		var n atomic.Int64
 		if err := ix.countFiles(ctx, &n); err != nil {
@@ -66,7 +63,7 @@ func (ix *Index) Status(ctx context.Context) (Status, error) {
 // Filled says whether all mail there was has been read into the file, and if not, how many messages of how many.
 func (ix *Index) Filled(ctx context.Context) (filled bool, have, total int64, err error) {
 	g := ix.current()
-	if filled, err = g.isFilled(ctx); err != nil || filled {
+	if _, filled, err = g.state(ctx); err != nil || filled {
 		return filled, 0, 0, readError(err)
 	}
 	if err := g.read.QueryRowContext(ctx, "SELECT count(*) FROM message").Scan(&have); err != nil {

@@ -18,32 +18,58 @@ func isCJK(r rune) bool {
 		unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul, unicode.Bopomofo)
 }
 
-// standsApart reports whether r is a word of its own: CJK, and the pictures among which some are letters to unicode61, which knows those of
-// 2012 only.
+// standsApart reports whether r is a word of its own: CJK, and pictures.
 func standsApart(r rune) bool { return isCJK(r) || r >= 0x1f000 && r < 0x20000 }
 
-// spaced makes text ready for the tokenizer: without the marks that do not count, and with spaces round what stands apart. Text that
-// has neither is returned as it is.
+// isTokenRune reports whether r is part of a word: a letter, a number, a picture or a private character.
+func isTokenRune(r rune) bool {
+	if r < utf8.RuneSelf {
+		return r >= '0' && r <= '9' || r|0x20 >= 'a' && r|0x20 <= 'z'
+	}
+	return unicode.In(r, unicode.L, unicode.N, unicode.Co) || standsApart(r)
+}
+
+// hasToken reports whether there is a word in s.
+func hasToken(s string) bool { return strings.IndexFunc(s, isTokenRune) >= 0 }
+
+// spaced makes text ready for FTS5's ascii tokenizer, which folds the case of ASCII letters, ends a word at whatever else of ASCII is no digit, and takes
+// everything beyond ASCII for part of a word. So there, what is no word becomes a space here, letters lose their marks and case, and
+// what stands apart gets spaces round it. Text of ASCII alone is returned as it is.
 func spaced(s string) string {
-	s = unmarked(s)
-	i := strings.IndexFunc(s, standsApart)
+	i := strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf })
 	if i < 0 {
 		return s
 	}
 	var b strings.Builder
 	b.Grow(2 * len(s))
 	b.WriteString(s[:i])
-	for _, r := range s[i:] {
-		if standsApart(r) {
+	for _, r := range unmarked(s[i:]) {
+		switch {
+		case r < utf8.RuneSelf:
+			b.WriteByte(byte(r))
+		case standsApart(r):
 			b.WriteByte(' ')
 			b.WriteRune(r)
 			b.WriteByte(' ')
-		} else {
-			b.WriteRune(r)
+		case isTokenRune(r):
+			b.WriteRune(lower(r))
+		default:
+			b.WriteByte(' ')
 		}
 	}
 	return b.String()
 }
+
+// lower is the letter without its case, the final sigma of Greek included.
+func lower(r rune) rune {
+	if r == 'ς' {
+		return 'σ'
+	}
+	return unicode.ToLower(r)
+}
+
+// fold makes text comparable without regard to case and marks, as the words of spaced are.
+func fold(s string) string { return strings.Map(lower, unmarked(s)) }
 
 // isMark reports whether r is written above, below or within a letter of an alphabet that is read without it, too: accents, and the
 // points of Hebrew and Arabic. Those of other scripts make another letter of it.
@@ -51,7 +77,7 @@ func isMark(r rune) bool {
 	return r >= 0x300 && r <= 0x36f || r >= 0x591 && r <= 0x5c7 && unicode.Is(unicode.Mn, r) || r >= 0x64b && r <= 0x65f || r == 0x670
 }
 
-// unmarked leaves out the marks of letters. unicode61 itself does so for Latin letters only.
+// unmarked leaves out the marks of letters.
 func unmarked(s string) string {
 	const firstMarked = 0xc0 // À
 	i := strings.IndexFunc(s, func(r rune) bool { return r >= firstMarked })
@@ -65,7 +91,7 @@ func unmarked(s string) string {
 		r, n := utf8.DecodeRuneInString(s[i:])
 		switch {
 		case isMark(r):
-		case r >= firstMarked && r < 0x2000:
+		case r >= firstMarked && r < 0x2000, r == '\u212b': // the sign for ångström
 			b.WriteRune(base(r, s[i:i+n]))
 		default:
 			b.WriteString(s[i : i+n])
@@ -86,13 +112,6 @@ func base(r rune, s string) rune {
 		return r
 	}
 	return letter
-}
-
-// hasToken reports whether unicode61 finds a word in s: a letter, a number or a private character.
-func hasToken(s string) bool {
-	return strings.IndexFunc(s, func(r rune) bool {
-		return unicode.In(r, unicode.L, unicode.N, unicode.Co)
-	}) >= 0
 }
 
 // sanitize makes foreign text fit for SQLite: valid UTF-8 without NUL, which would end it early.

@@ -252,7 +252,7 @@ func (v *verifier) list(ctx context.Context, keys chan<- fileKey) error {
 	if err != nil {
 		return err
 	}
-	known, err := rc.knownPlaces(ctx)
+	known, err := rc.known(ctx)
 	if err != nil {
 		return err
 	}
@@ -278,8 +278,8 @@ func (v *verifier) list(ctx context.Context, keys chan<- fileKey) error {
 }
 
 // strange suspects folders that only the index knows.
-func (v *verifier) strange(account string, known, folders []string) {
-	for _, f := range known {
+func (v *verifier) strange(account string, known map[string]Stamp, folders []string) {
+	for f := range known {
 		if !slices.Contains(folders, f) {
 			v.suspect(fileKey{place: place{account, f}})
 		}
@@ -288,7 +288,7 @@ func (v *verifier) strange(account string, known, folders []string) {
 
 // folder compares one folder by names.
 func (v *verifier) folder(ctx context.Context, rc *reconciler, p place, keys chan<- fileKey) error {
-	id, _, err := rc.folderRow(ctx, &folderPass{place: p})
+	id, err := rc.folderID(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -417,7 +417,7 @@ func (v *verifier) checkFolder(ctx context.Context, d Difference) (Difference, e
 		return d, err
 	}
 	rc := &reconciler{ix: v.ix, gen: v.ix.current()}
-	id, _, err := rc.folderRow(ctx, &folderPass{place: place{d.Account, d.Folder}})
+	id, err := rc.folderID(ctx, place{d.Account, d.Folder})
 	if err != nil || here == (id != 0) {
 		return Difference{}, err
 	}
@@ -506,9 +506,8 @@ func (g *generation) wrongWords(ctx context.Context, folder, id int64, r *row, b
 		}
 	}
 	match = append(match, "state : ^ "+ftsString(stateText(folder, r.flags, r.new, r.attachment)))
-	// Without AND between them, FTS5 leaves out those in which it finds no word: it knows fewer letters than hasToken.
 	var n int64
-	if err := g.read.QueryRowContext(ctx, `SELECT count(*) FROM terms WHERE terms MATCH ? AND rowid = ?`, strings.Join(match, " "), id).Scan(&n); err != nil {
+	if err := g.read.QueryRowContext(ctx, `SELECT count(*) FROM terms WHERE terms MATCH ? AND rowid = ?`, strings.Join(match, " AND "), id).Scan(&n); err != nil {
 		return "", err
 	}
 	if n != 1 {

@@ -2,9 +2,11 @@ package index
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"hash/maphash"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -16,7 +18,7 @@ func (rc *reconciler) walk(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	known, err := rc.knownPlaces(ctx)
+	known, err := rc.known(ctx)
 	if err != nil {
 		return err
 	}
@@ -32,15 +34,18 @@ func (rc *reconciler) walk(ctx context.Context) error {
 	}
 	for account, folders := range known {
 		if !here[account] {
-			rc.foldersGone(ctx, account, folders)
+			rc.foldersGone(ctx, account, slices.Collect(maps.Keys(folders)))
 		}
 	}
 	return context.Cause(ctx)
 }
 
-// knownPlaces gives the folders that have a row, by account.
-func (rc *reconciler) knownPlaces(ctx context.Context) (map[string][]string, error) {
-	query, args := `SELECT account, name FROM folder`, []any{}
+// knownFolders are the folders that have a row, by account and name, with their stamps; the zero Stamp is none that can be trusted.
+type knownFolders map[string]map[string]Stamp
+
+// known gives the folders of the accounts that are looked at, as their rows are now.
+func (rc *reconciler) known(ctx context.Context) (knownFolders, error) {
+	query, args := `SELECT account, name, coalesce(stamp_new, 0), coalesce(stamp_cur, 0) FROM folder`, []any{}
 	if len(rc.opt.Accounts) > 0 {
 		query += ` WHERE account IN (?` + strings.Repeat(",?", len(rc.opt.Accounts)-1) + `)`
 		for _, a := range rc.opt.Accounts {
@@ -52,21 +57,28 @@ func (rc *reconciler) knownPlaces(ctx context.Context) (map[string][]string, err
 		return nil, err
 	}
 	defer rows.Close()
-	known := map[string][]string{}
+	known := knownFolders{}
 	for rows.Next() {
 		var account, name string
-		if err := rows.Scan(&account, &name); err != nil {
+		var stamp Stamp
+		if err := rows.Scan(&account, &name, &stamp.New, &stamp.Cur); err != nil {
 			return nil, err
 		}
-		known[account] = append(known[account], name)
+		if stamp.New == 0 {
+			stamp = Stamp{}
+		}
+		if known[account] == nil {
+			known[account] = map[string]Stamp{}
+		}
+		known[account][name] = stamp
 	}
 	return known, rows.Err()
 }
 
-func (rc *reconciler) walkAccount(ctx context.Context, account string, known []string) error {
+func (rc *reconciler) walkAccount(ctx context.Context, account string, known map[string]Stamp) error {
 	if some := rc.opt.folders[account]; some != nil {
 		for _, folder := range some {
-			if err := rc.walkFolder(ctx, place{account, folder}); err != nil {
+			if err := rc.walkFolder(ctx, place{account, folder}, known[folder]); err != nil {
 				return err
 			}
 		}
@@ -80,13 +92,18 @@ func (rc *reconciler) walkAccount(ctx context.Context, account string, known []s
 		return err
 	}
 	rc.folders.Add(int64(len(folders)))
+	here := make(map[string]bool, len(folders))
 	for _, folder := range folders {
-		if err := rc.walkFolder(ctx, place{account, folder}); err != nil {
+		here[folder] = true
+		if err := rc.walkFolder(ctx, place{account, folder}, known[folder]); err != nil {
 			return err
 		}
 	}
-	gone := slices.DeleteFunc(slices.Clone(known), func(f string) bool { return slices.Contains(folders, f) })
-	rc.foldersGone(ctx, account, gone)
+	for folder := range known {
+		if !here[folder] {
+			rc.foldersGone(ctx, account, []string{folder})
+		}
+	}
 	return context.Cause(ctx)
 }
 
@@ -96,8 +113,8 @@ func (rc *reconciler) foldersGone(ctx context.Context, account string, folders [
 	}
 }
 
-// walkFolder finds what differs in one folder.
-func (rc *reconciler) walkFolder(ctx context.Context, p place) error {
+// walkFolder finds what differs in one folder, whose stamp was the given one when the walk began: that it still is proves that nothing has changed.
+func (rc *reconciler) walkFolder(ctx context.Context, p place, was Stamp) error {
 	now := time.Now()
 	stamp, err := rc.ix.opt.Source.Stamp(ctx, p.account, p.folder)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -107,37 +124,29 @@ func (rc *reconciler) walkFolder(ctx context.Context, p place) error {
 	if err != nil {
 		return err
 	}
-	pass := &folderPass{place: p, stamp: stamp, sound: now.UnixNano()-max(stamp.New, stamp.Cur) >= int64(clockResolution)}
+	pass := &folderPass{place: p, stamp: stamp}
 	pass.open.Store(1)
-	id, unchanged, err := rc.folderRow(ctx, pass)
-	if err != nil {
-		return err
-	}
-	if !unchanged || rc.opt.Force || rc.opt.Reparse {
-		pass.compared = true
+	if stamp != was || rc.opt.Force || rc.opt.Reparse {
+		pass.compared, pass.sound = true, now.UnixNano()-max(stamp.New, stamp.Cur) >= int64(clockResolution)
+		id, err := rc.folderID(ctx, p)
+		if err != nil {
+			return err
+		}
 		if err := rc.diff(ctx, pass, id); err != nil {
 			return err
 		}
-	} else {
-		pass.sound = false // nothing to store
 	}
 	rc.emit(ctx, change{kind: changeNothing, in: pass}) // the walker is through with it
 	return context.Cause(ctx)
 }
 
-// folderRow gives the id of the folder's row, 0 if there is none, and whether its stamp is the one of the last scan.
-func (rc *reconciler) folderRow(ctx context.Context, pass *folderPass) (id int64, unchanged bool, err error) {
-	rows, err := rc.gen.read.QueryContext(ctx,
-		`SELECT id, coalesce(stamp_new = ? AND stamp_cur = ?, 0) FROM folder WHERE account = ? AND name = ?`,
-		pass.stamp.New, pass.stamp.Cur, pass.account, pass.folder)
-	if err != nil {
-		return 0, false, err
+// folderID gives the id of the folder's row, 0 if there is none.
+func (rc *reconciler) folderID(ctx context.Context, p place) (id int64, err error) {
+	err = rc.gen.read.QueryRowContext(ctx, `SELECT id FROM folder WHERE account = ? AND name = ?`, p.account, p.folder).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
 	}
-	defer rows.Close()
-	if rows.Next() {
-		err = rows.Scan(&id, &unchanged)
-	}
-	return id, unchanged, errors.Join(err, rows.Err())
+	return id, err
 }
 
 // snapshot is what the rows of a folder say, in some thirty octets a row: names and flags are kept as hashes, and

@@ -5,10 +5,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 )
 
-// atSign stands for "@" in the words of addresses, as a word of its own: a private character, which the tokenizer takes for a letter. So
+// atSign stands for "@" in the words of addresses, as a word of its own: a private character. So
 // "@acme.com" is not found in x@mail.acme.com.
 const atSign = "\uE040"
 
@@ -47,40 +46,8 @@ func stateText(folder int64, flags string, isNew, attachment bool) string {
 	return string(b) + folderToken(folder)
 }
 
-// fold makes text comparable without regard to case and marks, as unicode61 does, so that its words are the same to it as those of s.
-func fold(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r < 0x80:
-			if r >= 'A' && r <= 'Z' {
-				r |= 0x20
-			}
-			return r
-		case r == 'ς':
-			return 'σ'
-		case isNewCase(r):
-			return r
-		}
-		return unicode.ToLower(r)
-	}, unmarked(s))
-}
-
-// isNewCase reports whether r may have got a lower case only after the Unicode 6.1 that unicode61 knows: to it, such letters have none.
-func isNewCase(r rune) bool {
-	return r == 0x37f || r >= 0x528 && r <= 0x52f || r >= 0x13a0 && r <= 0x13fd || r >= 0x1c90 && r <= 0x1cbf || r == 0x2c2f ||
-		r >= 0xa698 && r <= 0xa69b || r >= 0xa796 && r <= 0xa7ff || r >= 0x104b0
-}
-
 // maxWordOctets bounds one entry of the table word.
 const maxWordOctets = 64
-
-// isTokenRune reports whether r is part of a word to unicode61.
-func isTokenRune(r rune) bool {
-	if r < 0x80 {
-		return r >= '0' && r <= '9' || r|0x20 >= 'a' && r|0x20 <= 'z'
-	}
-	return unicode.In(r, unicode.L, unicode.N, unicode.Co)
-}
 
 // addressWords are the different words of addresses, folded, without those of CJK characters, of which each is a word.
 func addressWords(s string) []string {
