@@ -78,14 +78,22 @@ type File struct {
 // Stamp is a pair of directory modification times, in nanoseconds since 1970.
 type Stamp struct{ New, Cur int64 }
 
+// Part is a part of a folder.
+type Part uint8
+
+const (
+	WholeFolder Part = iota
+	NewPart          // what is in new/
+)
+
 // Source is what the index follows. Its methods are called concurrently. Accounts are lower-case "user@domain", folders decoded names.
 type Source interface {
 	Accounts(ctx context.Context) ([]string, error)
 	Folders(ctx context.Context, account string) ([]string, error)
 	// Stamp gives the times of new/ and cur/.
 	Stamp(ctx context.Context, account, folder string) (Stamp, error)
-	// Scan calls fn for every file, by name only. A file that is renamed meanwhile may come twice or not at all. An error of fn ends it.
-	Scan(ctx context.Context, account, folder string, fn func(File) error) error
+	// Scan calls fn for every file of a part, by name only. A file that is renamed meanwhile may come twice or not at all. An error of fn ends it.
+	Scan(ctx context.Context, account, folder string, part Part, fn func(File) error) error
 	// Read gives what the file with f.Key holds, and f with everything filled in as it is now. The error
 	// is fs.ErrNotExist when there is no such file any more.
 	Read(ctx context.Context, account, folder string, f File, want Want) (Content, File, error)

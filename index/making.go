@@ -108,7 +108,8 @@ func (ix *Index) make(ctx context.Context) error {
 	if err := f.Close(); err != nil {
 		return fmt.Errorf("make %s: %w", path, err)
 	}
-	db, err := sql.Open("sqlite", dsn(beside, "mode=rw", "_pragma=journal_mode(WAL)"))
+	// It is synced once, when it is whole.
+	db, err := sql.Open("sqlite", dsn(beside, "mode=rw", "_pragma=journal_mode(OFF)", "_pragma=synchronous(OFF)"))
 	if err != nil {
 		return err
 	}
@@ -116,8 +117,14 @@ func (ix *Index) make(ctx context.Context) error {
 	if err == nil {
 		_, err = db.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ('headers', ?)`, ix.builtString())
 	}
+	if err == nil {
+		_, err = db.ExecContext(ctx, `PRAGMA journal_mode = WAL`)
+	}
 	// The last connection folds the log into the file when it closes.
-	if err = errors.Join(err, db.Close()); err != nil {
+	if err = errors.Join(err, db.Close()); err == nil {
+		err = syncFile(beside)
+	}
+	if err != nil {
 		return fmt.Errorf("make %s: %w", path, err)
 	}
 	if err := os.Rename(beside, path); err != nil {

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -23,7 +22,9 @@ var ErrRebuilding = errors.New("the index is being rebuilt already")
 
 const (
 	rebuildSuffix = ".rebuilding"
-	// chunkRows and chunkOctets bound what is sorted and written at a time. Words are written fastest in the order of ids.
+	// chunkRows and chunkOctets bound what is sorted and written at a time. Words are written fastest in the order of ids. The first chunks are smaller, so
+	// that the writing begins soon.
+	firstChunk  = 2500
 	chunkRows   = 20_000
 	chunkOctets = 32 << 20
 	// catchUps is how often what changed meanwhile is looked for before the new file takes its place. What still changes then is found after it.
@@ -87,6 +88,9 @@ type rebuild struct {
 
 type referenceRow struct{ hash, id int64 }
 
+// referencesAtOnce are written by one statement.
+const referencesAtOnce = 100
+
 // maxReferenceRows is how many wait to be written in order: 64 MiB.
 const maxReferenceRows = 4 << 20
 
@@ -133,7 +137,9 @@ func (rb *rebuild) remove() {
 
 // indexesLater are made when all rows are there: that is faster.
 const indexesLater = `CREATE INDEX message_message_id ON message (message_id) WHERE message_id != '';
-CREATE INDEX message_folder ON message (folder, id, octets);`
+CREATE INDEX message_folder ON message (folder, id, octets);
+CREATE INDEX message_new ON message (folder) WHERE new = 1;
+CREATE INDEX message_shifted ON message (folder) WHERE id != arrived;`
 
 // build fills the new file. It is worth nothing until it is whole, so nothing is synced before.
 func (rb *rebuild) build(ctx context.Context) error {
@@ -161,9 +167,9 @@ func (rb *rebuild) build(ctx context.Context) error {
 			_, err = conn.ExecContext(ctx, text, args...)
 		}
 	}
-	exec(`DROP INDEX message_message_id; DROP INDEX message_folder`)
-	// A segment of words for each chunk.
-	exec(`INSERT INTO terms (terms, rank) VALUES ('hashsize', 134217728), ('automerge', 0); INSERT INTO bodies (bodies, rank) VALUES ('hashsize', 134217728), ('automerge', 0)`)
+	exec(`DROP INDEX message_message_id; DROP INDEX message_folder; DROP INDEX message_new; DROP INDEX message_shifted`)
+	// A segment of words for each chunk, and no merging until all are there.
+	exec(wordsConfig(134217728, 0, maxSegments))
 	if err != nil {
 		return err
 	}
@@ -176,13 +182,27 @@ func (rb *rebuild) build(ctx context.Context) error {
 	err = rb.fill(ctx)
 	stmts.close()
 	exec(indexesLater)
-	exec(`INSERT INTO terms (terms, rank) VALUES ('hashsize', 1048576), ('automerge', 8); INSERT INTO bodies (bodies, rank) VALUES ('hashsize', 1048576), ('automerge', 8)`)
+	// Left apart, the segments would be merged by the first few deliveries, all at once, in the midst of a commit.
+	exec(`INSERT INTO terms (terms) VALUES ('optimize'); INSERT INTO bodies (bodies) VALUES ('optimize')`)
+	exec(wordsConfig(1048576, 8, 16))
 	exec(`INSERT OR REPLACE INTO meta (name, value) VALUES ('headers', ?), ('filled', ?)`, rb.ix.builtString(), filledMark)
 	exec(`PRAGMA locking_mode = NORMAL; PRAGMA journal_mode = WAL`)
 	if err != nil {
 		return err
 	}
 	return errors.Join(conn.Close(), db.Close())
+}
+
+// maxSegments is more than the chunks of ten million messages, and about what FTS5 takes.
+const maxSegments = 1900
+
+// wordsConfig sets options of the words (https://sqlite.org/fts5.html#special_insert_commands).
+func wordsConfig(hashOctets, automerge, crisismerge int) string {
+	var b strings.Builder
+	for _, table := range []string{"terms", "bodies"} {
+		fmt.Fprintf(&b, `INSERT INTO %[1]s (%[1]s, rank) VALUES ('hashsize', %[2]d), ('automerge', %[3]d), ('crisismerge', %[4]d);`, table, hashOctets, automerge, crisismerge)
+	}
+	return b.String()
 }
 
 // builtRow is a row on its way, with the id it had before; 0 = none.
@@ -216,9 +236,9 @@ func (rb *rebuild) fill(ctx context.Context) error {
 	defer cancel(nil)
 	files := make(chan builtFile, 1024)
 	rows := make(chan builtRow, 1024)
-	var all, readers sync.WaitGroup
-	for range max(2, runtime.GOMAXPROCS(0)) {
-		readers.Go(func() { rb.read(ctx, files, rows) })
+	var all, reading sync.WaitGroup
+	for range readers() {
+		reading.Go(func() { rb.read(ctx, files, rows) })
 	}
 	var done []*builtFolder
 	all.Go(func() {
@@ -227,7 +247,7 @@ func (rb *rebuild) fill(ctx context.Context) error {
 			cancel(err)
 		}
 		close(files)
-		readers.Wait()
+		reading.Wait()
 		close(rows)
 	})
 	err := rb.write(ctx, rows)
@@ -296,7 +316,7 @@ func (rb *rebuild) listFolder(ctx context.Context, p place, files chan<- builtFi
 	}
 	f := &builtFolder{place: p, stamp: stamp, sound: now.UnixNano()-max(stamp.New, stamp.Cur) >= int64(clockResolution), ids: rb.formerIDs(ctx, p)}
 	rb.folders.Add(1)
-	err = source.Scan(ctx, p.account, p.folder, func(file File) error {
+	err = source.Scan(ctx, p.account, p.folder, WholeFolder, func(file File) error {
 		select {
 		case files <- builtFile{f, file}:
 			return nil
@@ -369,12 +389,14 @@ func (rb *rebuild) write(ctx context.Context, rows <-chan builtRow) error {
 	})
 	var chunk []builtRow
 	var octets int64
+	most := firstChunk
 	shown := time.Now()
 	for r := range rows {
 		octets += r.sizeOctets()
-		if chunk = append(chunk, r); len(chunk) >= chunkRows || octets >= chunkOctets {
+		if chunk = append(chunk, r); len(chunk) >= most || octets >= chunkOctets {
 			chunks <- chunk
-			chunk, octets = make([]builtRow, 0, chunkRows), 0
+			most = min(2*most, chunkRows)
+			chunk, octets = make([]builtRow, 0, most), 0
 		}
 		if rb.opt.Progress != nil && time.Since(shown) > showEvery {
 			shown = time.Now()
@@ -428,8 +450,24 @@ func (rb *rebuild) writeChunk(chunk []builtRow) error {
 
 func (rb *rebuild) writeReferences() error {
 	slices.SortFunc(rb.refs, func(a, b referenceRow) int { return cmp.Or(cmp.Compare(a.hash, b.hash), cmp.Compare(a.id, b.id)) })
-	for _, r := range rb.refs {
-		if _, err := rb.batch.addReference.Exec(r.hash, r.id); err != nil {
+	const insert = `INSERT OR IGNORE INTO reference (hash, id) VALUES (?,?)`
+	many, err := rb.batch.conn.PrepareContext(background(), insert+strings.Repeat(",(?,?)", referencesAtOnce-1))
+	if err != nil {
+		return err
+	}
+	defer many.Close()
+	args := make([]any, 0, 2*referencesAtOnce)
+	for group := range slices.Chunk(rb.refs, referencesAtOnce) {
+		args = args[:0]
+		for _, r := range group {
+			args = append(args, r.hash, r.id)
+		}
+		if len(group) == referencesAtOnce {
+			_, err = many.Exec(args...)
+		} else {
+			_, err = rb.batch.conn.ExecContext(background(), insert+strings.Repeat(",(?,?)", len(group)-1), args...)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -547,7 +585,7 @@ func (ix *Index) countFiles(ctx context.Context, n *atomic.Int64) error {
 			return err
 		}
 		for _, f := range folders {
-			err := source.Scan(ctx, account, f, func(File) error { n.Add(1); return nil })
+			err := source.Scan(ctx, account, f, WholeFolder, func(File) error { n.Add(1); return nil })
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}

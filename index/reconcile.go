@@ -147,6 +147,7 @@ type job struct {
 type folderPass struct {
 	place
 	stamp    Stamp
+	part     Part         // what is compared
 	sound    bool         // the stamp is old enough to be trusted
 	compared bool         // all its files are compared with its rows
 	open     atomic.Int64 // the walker and the jobs not yet written
@@ -191,9 +192,9 @@ func (ix *Index) reconcileOnce(ctx context.Context, opt ReconcileOptions, start 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	rc := &reconciler{ix: ix, gen: gen, opt: opt, start: start, cancel: cancel, jobs: make(chan job, waiting), changes: make(chan change, waiting)}
-	var wg, readers sync.WaitGroup
-	for range max(2, runtime.GOMAXPROCS(0)) {
-		readers.Go(func() { rc.read(ctx) })
+	var wg, reading sync.WaitGroup
+	for range readers() {
+		reading.Go(func() { rc.read(ctx) })
 	}
 	wg.Go(func() {
 		walk := rc.walk
@@ -204,7 +205,7 @@ func (ix *Index) reconcileOnce(ctx context.Context, opt ReconcileOptions, start 
 			cancel(err)
 		}
 		close(rc.jobs)
-		readers.Wait()
+		reading.Wait()
 		close(rc.changes)
 	})
 	err = rc.write(ctx)
@@ -260,6 +261,9 @@ func (rc *reconciler) readOne(ctx context.Context, j job) change {
 		Header: header.Parse(content.Header), Attachment: content.Attachment, Body: content.Text,
 	}, rc.ix.fields)}
 }
+
+// readers is how many files are read at a time: a disk is busy with several, even where there are few processors.
+func readers() int { return max(8, runtime.GOMAXPROCS(0)) }
 
 // emit hands a change to the writer. It reports whether it was taken.
 func (rc *reconciler) emit(ctx context.Context, c change) bool {

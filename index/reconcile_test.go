@@ -340,3 +340,35 @@ func TestLockedElsewhere(t *testing.T) {
 		t.Errorf("%d messages", c)
 	}
 }
+
+// TestNewMail: the time for new mail does not grow with what was read long ago, and what leaves new/ is seen all the same.
+func TestNewMail(t *testing.T) {
+	t.Parallel()
+	src := newMapSource()
+	ix := openTest(t, Options{Source: src})
+	for i := range 50 {
+		src.put(inbox, File{Key: fmt.Sprint(i)}, letter(fmt.Sprint(i)+"@x", "bob@x", "old"))
+	}
+	reconcile(t, ix, ReconcileOptions{})
+	fresh := File{Key: "new", New: true}
+	src.put(inbox, fresh, letter("new@x", "bob@x", "new"))
+	if r := reconcile(t, ix, ReconcileOptions{}); r.Added != 1 || r.Scanned != 1 {
+		t.Errorf("a new message: %+v", r)
+	}
+	recorded := src.put(inbox, File{Key: "recorded", New: true}, letter("recorded@x", "bob@x", "recorded"))
+	ix.Record(recorded)
+	flush(t, ix)
+	if r := reconcile(t, ix, ReconcileOptions{}); r.Added != 0 || r.Scanned != 2 {
+		t.Errorf("a message that was recorded: %+v", r)
+	}
+	fresh.New, fresh.Flags = false, "S"
+	src.put(inbox, fresh, letter("new@x", "bob@x", "new"))
+	if r := reconcile(t, ix, ReconcileOptions{}); r.Changed != 1 || r.Scanned != 52 {
+		t.Errorf("read: %+v", r)
+	}
+	src.remove(inbox, "recorded")
+	if r := reconcile(t, ix, ReconcileOptions{}); r.Removed != 1 || r.Scanned != 0 {
+		t.Errorf("removed from new/: %+v", r)
+	}
+	checkWhole(t, ix)
+}

@@ -190,7 +190,7 @@ func (ix *Index) applyHead(ctx context.Context) (*generation, error) {
 	missing := len(unknown)
 	g, err := ix.writeBatch(ctx, nil, func(b *batch) error {
 		unknown = unknown[:missing]
-		touched := map[int64]bool{}
+		touched := map[int64]bool{} // true: more of the folder than new/
 		for i := range ops {
 			if ops[i].kind == opRecord && ix.buried(&ops[i].row) {
 				continue // removed since
@@ -203,8 +203,12 @@ func (ix *Index) applyHead(ctx context.Context) (*generation, error) {
 				unknown = append(unknown, ops[i].row.place)
 			}
 		}
-		for folder := range touched {
-			if err := b.distrustStamp(folder); err != nil {
+		for folder, whole := range touched {
+			stmt := b.distrustNew
+			if whole {
+				stmt = b.distrust
+			}
+			if _, err := stmt.Exec(folder); err != nil {
 				return err
 			}
 		}
@@ -260,7 +264,7 @@ func (b *batch) apply(o *op, touched map[int64]bool) (known bool, err error) {
 	if err != nil || folder == 0 {
 		return true, err
 	}
-	touched[folder] = true
+	touched[folder] = touched[folder] || o.kind != opRecord || !r.new
 	if o.kind == opRecord {
 		_, _, err := b.add(r)
 		return true, err

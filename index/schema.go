@@ -53,6 +53,8 @@ CREATE TABLE message (
 ) STRICT;
 CREATE INDEX message_message_id ON message (message_id) WHERE message_id != '';
 CREATE INDEX message_folder ON message (folder, id, octets);
+CREATE INDEX message_new ON message (folder) WHERE new = 1;
+CREATE INDEX message_shifted ON message (folder) WHERE id != arrived; -- few: a rebuild keeps their ids
 
 -- What a message refers to, by References and In-Reply-To: threads are found by it.
 CREATE TABLE reference (

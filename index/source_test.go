@@ -60,8 +60,9 @@ func (s *mapSource) put(p place, f File, text string) Message {
 	if f.Octets == 0 {
 		f.Octets = int64(len(text))
 	}
+	d.change(f.Key)
 	d.files[f.Key] = mapFile{f, text}
-	d.stamp.New++
+	d.change(f.Key)
 	return Message{
 		Account: p.account, Folder: p.folder, Key: f.Key, Flags: f.Flags, New: f.New, Octets: f.Octets, Arrived: f.Arrived,
 		Header: header.Parse([]byte(text)),
@@ -72,8 +73,19 @@ func (s *mapSource) remove(p place, key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d := s.accounts[p.account][p.folder]
+	d.change(key)
 	delete(d.files, key)
-	d.stamp.Cur++
+}
+
+// change gives the directory that a file is in another time.
+func (d *mapFolder) change(key string) {
+	f, ok := d.files[key]
+	switch {
+	case ok && f.New:
+		d.stamp.New++
+	case ok:
+		d.stamp.Cur++
+	}
 }
 
 func (s *mapSource) Accounts(context.Context) ([]string, error) {
@@ -116,7 +128,7 @@ func (s *mapSource) Stamp(_ context.Context, account, folder string) (Stamp, err
 	return d.stamp, nil
 }
 
-func (s *mapSource) Scan(_ context.Context, account, folder string, fn func(File) error) error {
+func (s *mapSource) Scan(_ context.Context, account, folder string, part Part, fn func(File) error) error {
 	s.mu.Lock()
 	d, err := s.folder(account, folder)
 	if err != nil {
@@ -126,7 +138,9 @@ func (s *mapSource) Scan(_ context.Context, account, folder string, fn func(File
 	s.scans++
 	var list []File
 	for _, f := range d.files {
-		list = append(list, File{Key: f.Key, Flags: f.Flags, New: f.New})
+		if f.New || part == WholeFolder {
+			list = append(list, File{Key: f.Key, Flags: f.Flags, New: f.New})
+		}
 	}
 	onScan := s.onScan
 	s.mu.Unlock()

@@ -36,14 +36,12 @@ func hasToken(s string) bool { return strings.IndexFunc(s, isTokenRune) >= 0 }
 // everything beyond ASCII for part of a word. So there, what is no word becomes a space here, letters lose their marks and case, and
 // what stands apart gets spaces round it. Text of ASCII alone is returned as it is.
 func spaced(s string) string {
-	i := strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf })
-	if i < 0 {
+	if isASCII(s) {
 		return s
 	}
 	var b strings.Builder
 	b.Grow(2 * len(s))
-	b.WriteString(s[:i])
-	for _, r := range unmarked(s[i:]) {
+	for _, r := range unmarked(s) {
 		switch {
 		case r < utf8.RuneSelf:
 			b.WriteByte(byte(r))
@@ -69,7 +67,21 @@ func lower(r rune) rune {
 }
 
 // fold makes text comparable without regard to case and marks, as the words of spaced are.
-func fold(s string) string { return strings.Map(lower, unmarked(s)) }
+func fold(s string) string {
+	if isASCII(s) {
+		return strings.ToLower(s)
+	}
+	return strings.Map(lower, unmarked(s))
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
 
 // isMark reports whether r is written above, below or within a letter of an alphabet that is read without it, too: accents, and the
 // points of Hebrew and Arabic. Those of other scripts make another letter of it.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -220,9 +219,9 @@ func (v *verifier) walk(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	keys := make(chan fileKey, 256)
-	var readers sync.WaitGroup
-	for range max(2, runtime.GOMAXPROCS(0)) {
-		readers.Go(func() {
+	var reading sync.WaitGroup
+	for range readers() {
+		reading.Go(func() {
 			for k := range keys {
 				if ctx.Err() != nil {
 					continue
@@ -239,7 +238,7 @@ func (v *verifier) walk(ctx context.Context) error {
 	}
 	err := v.list(ctx, keys)
 	close(keys)
-	readers.Wait()
+	reading.Wait()
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause // what a reader met; the listing only says that it was told to end
 	}
@@ -295,11 +294,11 @@ func (v *verifier) folder(ctx context.Context, rc *reconciler, p place, keys cha
 	if id == 0 {
 		v.suspect(fileKey{place: p})
 	}
-	snap, err := rc.snapshot(ctx, id)
+	snap, err := rc.snapshot(ctx, id, WholeFolder)
 	if err != nil {
 		return err
 	}
-	err = v.ix.opt.Source.Scan(ctx, p.account, p.folder, func(f File) error {
+	err = v.ix.opt.Source.Scan(ctx, p.account, p.folder, WholeFolder, func(f File) error {
 		v.report.Checked++
 		k := fileKey{p, f.Key}
 		hash := snap.keyHash(f.Key)

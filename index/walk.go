@@ -40,7 +40,7 @@ func (rc *reconciler) walk(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// knownFolders are the folders that have a row, by account and name, with their stamps; the zero Stamp is none that can be trusted.
+// knownFolders are the folders that have a row, by account and name, with their stamps. A time of 0 is not to be trusted.
 type knownFolders map[string]map[string]Stamp
 
 // known gives the folders of the accounts that are looked at, as their rows are now.
@@ -63,9 +63,6 @@ func (rc *reconciler) known(ctx context.Context) (knownFolders, error) {
 		var stamp Stamp
 		if err := rows.Scan(&account, &name, &stamp.New, &stamp.Cur); err != nil {
 			return nil, err
-		}
-		if stamp.New == 0 {
-			stamp = Stamp{}
 		}
 		if known[account] == nil {
 			known[account] = map[string]Stamp{}
@@ -125,6 +122,9 @@ func (rc *reconciler) walkFolder(ctx context.Context, p place, was Stamp) error 
 		return err
 	}
 	pass := &folderPass{place: p, stamp: stamp}
+	if was.Cur == stamp.Cur && !rc.opt.Force && !rc.opt.Reparse {
+		pass.part = NewPart // cur/ is as it was: the time for new mail does not grow with the folder
+	}
 	pass.open.Store(1)
 	if stamp != was || rc.opt.Force || rc.opt.Reparse {
 		pass.compared, pass.sound = true, now.UnixNano()-max(stamp.New, stamp.Cur) >= int64(clockResolution)
@@ -181,12 +181,16 @@ func (s *snapshot) sizeHash(octets, arrived int64) uint64 {
 	return maphash.Comparable(s.seed, [2]int64{octets, arrived})
 }
 
-func (rc *reconciler) snapshot(ctx context.Context, folder int64) (*snapshot, error) {
+func (rc *reconciler) snapshot(ctx context.Context, folder int64, part Part) (*snapshot, error) {
 	s := &snapshot{seed: maphash.MakeSeed(), rows: map[uint64]snapshotRow{}}
 	if folder == 0 {
 		return s, nil
 	}
-	rows, err := rc.gen.read.QueryContext(ctx, `SELECT id, key, flags, new, octets, arrived FROM message WHERE folder = ?`, folder)
+	query := `SELECT id, key, flags, new, octets, arrived FROM message WHERE folder = ?`
+	if part == NewPart {
+		query += ` AND new = 1`
+	}
+	rows, err := rc.gen.read.QueryContext(ctx, query, folder)
 	if err != nil {
 		return nil, err
 	}
@@ -205,11 +209,11 @@ func (rc *reconciler) snapshot(ctx context.Context, folder int64) (*snapshot, er
 
 // diff lists the folder and hands on what differs from its rows.
 func (rc *reconciler) diff(ctx context.Context, pass *folderPass, folder int64) error {
-	snap, err := rc.snapshot(ctx, folder)
+	snap, err := rc.snapshot(ctx, folder, pass.part)
 	if err != nil {
 		return err
 	}
-	err = rc.ix.opt.Source.Scan(ctx, pass.account, pass.folder, func(f File) error {
+	err = rc.ix.opt.Source.Scan(ctx, pass.account, pass.folder, pass.part, func(f File) error {
 		rc.scanned.Add(1)
 		return rc.compare(ctx, pass, snap, folder, f)
 	})
@@ -245,7 +249,7 @@ func (rc *reconciler) confirmGone(ctx context.Context, pass *folderPass, snap *s
 	if stamp == pass.stamp && pass.sound {
 		return nil
 	}
-	return rc.ix.opt.Source.Scan(ctx, pass.account, pass.folder, func(f File) error {
+	return rc.ix.opt.Source.Scan(ctx, pass.account, pass.folder, pass.part, func(f File) error {
 		delete(snap.rows, snap.keyHash(f.Key))
 		return nil
 	})

@@ -51,14 +51,32 @@ const maxWordOctets = 64
 
 // addressWords are the different words of addresses, folded, without those of CJK characters, of which each is a word.
 func addressWords(s string) []string {
+	s = fold(s)
 	var words []string
-	for w := range strings.FieldsFuncSeq(fold(s), func(r rune) bool { return !isTokenRune(r) || standsApart(r) }) {
-		if len(w) <= maxWordOctets {
-			words = append(words, w)
+	start := -1
+	for i, r := range s {
+		switch {
+		case isPartOfWord(r):
+			if start < 0 {
+				start = i
+			}
+		case start >= 0:
+			words = appendWord(words, s[start:i])
+			start = -1
 		}
 	}
-	slices.Sort(words)
-	return slices.Compact(words)
+	if start >= 0 {
+		words = appendWord(words, s[start:])
+	}
+	return words
+}
+
+// appendWord adds a word that is not there yet and not too long. There are few as a rule; what is there twice among many does no harm.
+func appendWord(words []string, w string) []string {
+	if len(w) > maxWordOctets || len(words) < 64 && slices.Contains(words, w) {
+		return words
+	}
+	return append(words, w)
 }
 
 // idHash is a Message-ID in the table reference.

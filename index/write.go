@@ -14,7 +14,7 @@ const batchRows = 1000
 
 // statements are prepared once for the writing connection.
 type statements struct {
-	folderID, addFolder, distrust, find, insert, texts, nextFree,
+	folderID, addFolder, distrust, distrustNew, find, insert, texts, nextFree,
 	retext, reflag, exflag, remove, addTerms, dropTerms, addExtra, dropExtra, words, addWord,
 	addReference, dropReference, addBody, dropBody, sameMessage, move, at,
 	logSize, fold *sql.Stmt
@@ -29,11 +29,12 @@ const (
 
 func (s *statements) table() map[**sql.Stmt]string {
 	return map[**sql.Stmt]string{
-		&s.folderID:  `SELECT id FROM folder WHERE account = ? AND name = ?`,
-		&s.addFolder: `INSERT INTO folder (account, domain, name) VALUES (?, ?, ?)`,
-		&s.distrust:  `UPDATE folder SET stamp_new = NULL WHERE id = ? AND stamp_new IS NOT NULL`,
-		&s.find:      `SELECT id, flags, new FROM message WHERE folder = ? AND key = ?`,
-		&s.insert:    sqlInsert,
+		&s.folderID:    `SELECT id FROM folder WHERE account = ? AND name = ?`,
+		&s.addFolder:   `INSERT INTO folder (account, domain, name) VALUES (?, ?, ?)`,
+		&s.distrust:    `UPDATE folder SET stamp_new = NULL, stamp_cur = NULL WHERE id = ? AND coalesce(stamp_new, stamp_cur) IS NOT NULL`,
+		&s.distrustNew: `UPDATE folder SET stamp_new = NULL WHERE id = ? AND stamp_new IS NOT NULL`,
+		&s.find:        `SELECT id, flags, new FROM message WHERE folder = ? AND key = ?`,
+		&s.insert:      sqlInsert,
 		&s.texts: `SELECT attachment, octets, arrived, date, message_id, in_reply_to, refs, subject, sender, recipients, cc, reply_to, list_id,
 			coalesce((SELECT fields FROM extra WHERE extra.id = message.id), '') FROM message WHERE id = ?`,
 		&s.nextFree: sqlNextFree,
@@ -416,7 +417,7 @@ func (b *batch) drop(id int64) error {
 	return err
 }
 
-// distrustStamp has the next reconcile scan the folder again.
+// distrustStamp has the next reconcile scan the folder again, all of it.
 func (b *batch) distrustStamp(folder int64) error {
 	_, err := b.distrust.Exec(folder)
 	return err

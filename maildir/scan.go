@@ -24,7 +24,14 @@ const StaleTmpAge = 36 * time.Hour
 // during the scan can be missed, as readdir does not promise to show a name that moves: whoever must know them all
 // compares [Tree.Stamp] from before and after. Files that vanish are no error.
 func (t *Tree) Scan(folder string, fn func(Entry) error) error {
-	for _, sub := range []string{subNew, subCur} {
+	return t.scan(folder, fn, subNew, subCur)
+}
+
+// ScanNew is Scan for the messages in new/ alone.
+func (t *Tree) ScanNew(folder string, fn func(Entry) error) error { return t.scan(folder, fn, subNew) }
+
+func (t *Tree) scan(folder string, fn func(Entry) error, subs ...string) error {
+	for _, sub := range subs {
 		d, err := t.acquire(folder, sub)
 		if sub == subNew && errors.Is(err, fs.ErrNotExist) {
 			continue // no new/ is an empty one; without cur/ it is no folder

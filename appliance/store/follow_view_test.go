@@ -97,7 +97,7 @@ func (v *view) disk(account string) map[spot]fileState {
 		}
 		folders, err := boxes.Folders(ctx, a)
 		for _, folder := range folders {
-			err = errors.Join(err, boxes.Scan(ctx, a, folder, func(f index.File) error {
+			err = errors.Join(err, boxes.Scan(ctx, a, folder, index.WholeFolder, func(f index.File) error {
 				files[spot{a, folder, f.Key}] = fileState{f.Flags, f.New}
 				return nil
 			}))

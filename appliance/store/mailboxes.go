@@ -221,9 +221,13 @@ func (m *Mailboxes) Stamp(_ context.Context, account, folder string) (stamp inde
 }
 
 // Scan implements index.Source.
-func (m *Mailboxes) Scan(ctx context.Context, account, folder string, fn func(index.File) error) error {
+func (m *Mailboxes) Scan(ctx context.Context, account, folder string, part index.Part, fn func(index.File) error) error {
 	return m.Use(account, false, func(t *maildir.Tree) error {
-		return t.Scan(folder, func(e maildir.Entry) error {
+		scan := t.Scan
+		if part == index.NewPart {
+			scan = t.ScanNew
+		}
+		return scan(folder, func(e maildir.Entry) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}

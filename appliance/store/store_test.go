@@ -102,7 +102,7 @@ func TestSource(t *testing.T) {
 		t.Errorf("Folders: %v, %v", folders, err)
 	}
 	var files []index.File
-	must(t, s.Scan(ctx, "ann@example.org", maildir.Inbox, func(f index.File) error {
+	must(t, s.Scan(ctx, "ann@example.org", maildir.Inbox, index.WholeFolder, func(f index.File) error {
 		files = append(files, f)
 		return nil
 	}))
