@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -263,10 +264,13 @@ func (c *call) listMessages(ctx context.Context, ix *index.Index, q index.Query,
 	l := c.list(column{name: "id"}, column{name: "date"}, column{name: "account", least: 8, hidden: one("user") && strings.Contains(c.StringSlice("user")[0], "@")},
 		column{name: "folder", least: 7, hidden: one("folder")}, column{name: "flags"}, column{name: "from", least: 10},
 		column{name: "subject", least: 12})
-	cutOff := false
+	if format == "ids" && (q.Limit == 0 || c.IsSet("limit")) {
+		return c.listIDs(ctx, ix, q)
+	}
+	cutOff, chosen := false, c.IsSet("limit")
 	found := 0
 	err := ix.Search(ctx, q, func(m index.Message) error {
-		if !c.IsSet("limit") && q.Limit > 0 && found == q.Limit-1 {
+		if !chosen && q.Limit > 0 && found == q.Limit-1 {
 			cutOff = true
 			return errEnough
 		}
@@ -296,6 +300,22 @@ func (c *call) listMessages(ctx context.Context, ix *index.Index, q index.Query,
 		return c.nothingFound(ctx)
 	}
 	return nil
+}
+
+// listIDs is listMessages for ids alone, which need no rows.
+func (c *call) listIDs(ctx context.Context, ix *index.Index, q index.Query) error {
+	found := false
+	var line []byte
+	err := ix.IDs(ctx, q, func(id int64) error {
+		found = true
+		line = append(strconv.AppendInt(line[:0], id, 10), '\n')
+		_, err := c.out.Write(line)
+		return err
+	})
+	if err == nil && !found {
+		return c.nothingFound(ctx)
+	}
+	return err
 }
 
 // writePath names the file of a message. One that has just gone is left out.

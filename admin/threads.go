@@ -20,9 +20,9 @@ type threadView struct {
 // listThreads writes a line for each conversation.
 func (c *call) listThreads(ctx context.Context, ix *index.Index, q index.Query) error {
 	l := c.list(column{name: "id"}, column{name: "date"}, column{name: "account", least: 8}, column{name: "messages"}, column{name: "people", least: 12}, column{name: "subject", least: 12})
-	cutOff := false
+	cutOff, chosen := false, c.IsSet("limit")
 	err := ix.Threads(ctx, q, func(t index.Thread) error {
-		if !c.IsSet("limit") && q.Limit > 0 && l.count == q.Limit-1 {
+		if !chosen && q.Limit > 0 && l.count == q.Limit-1 {
 			cutOff = true
 			return errEnough
 		}

@@ -181,22 +181,39 @@ func (c *compiled) from() (text, id string, args []any) {
 	return text, id, args
 }
 
+// wordsFrom is from without the rows, where no condition needs them.
+func (c *compiled) wordsFrom() (text, id string, args []any) {
+	text, id, args = c.from()
+	if len(c.conds) == 0 && id != "m.id" {
+		text = strings.Replace(text, " CROSS JOIN message m ON m.id = "+id, "", 1)
+	}
+	return text, id, args
+}
+
 // page is the statement for one page of rows from where the last ended; its rows end with the columns that the row test wants.
 func (c *compiled) page(s Sort, end int64, rows int) (text string, args []any) {
+	from, id, args := c.beyond(s, end).from()
+	args = append(append(c.columnArgs[:len(c.columnArgs):len(c.columnArgs)], args...), rows)
+	return "SELECT " + c.fields() + from + " ORDER BY " + id + s.direction() + " LIMIT ?", args
+}
+
+// idPage is page for ids alone.
+func (c *compiled) idPage(s Sort, end int64, rows int) (text string, args []any) {
+	from, id, args := c.beyond(s, end).wordsFrom()
+	return "SELECT " + id + from + " ORDER BY " + id + s.direction() + " LIMIT ?", append(args, rows)
+}
+
+// beyond is c for the ids after end, in an order that follows them.
+func (c *compiled) beyond(s Sort, end int64) *compiled {
 	at := *c
-	order := " DESC"
 	switch {
+	case end == s.firstBound():
 	case s == SortOldest:
-		order = ""
-		if end != s.firstBound() {
-			at.bound(end+1, math.MaxInt64)
-		}
-	case end != s.firstBound():
+		at.bound(end+1, math.MaxInt64)
+	default:
 		at.bound(math.MinInt64, end-1)
 	}
-	from, id, args := at.from()
-	args = append(append(c.columnArgs[:len(c.columnArgs):len(c.columnArgs)], args...), rows)
-	return "SELECT " + c.fields() + from + " ORDER BY " + id + order + " LIMIT ?", args
+	return &at
 }
 
 func (c *compiled) fields() string {

@@ -144,7 +144,7 @@ func (k *compiler) rowTest(x query.Expr) (rowTest, error) {
 	case query.Header:
 		return k.rowHeader(x)
 	case query.Text:
-		return rowText{x.Field, substringPattern(x.Text, spaced), substringPattern(x.Text, addressText)}, nil
+		return rowText{x.Field, subjectPattern(x.Text), addressPattern(x.Text)}, nil
 	case query.Not:
 		t, err := k.rowTest(x.X)
 		return rowNot{t}, err
@@ -241,12 +241,26 @@ type wordPattern struct {
 	prepare          func(string) string
 }
 
-// substringPattern takes what prepares a text for the words: spaced or addressText.
-func substringPattern(text string, prepare func(string) string) wordPattern {
+// subjectPattern is the pattern of a part of a subject.
+func subjectPattern(text string) wordPattern {
 	text = fold(sanitize(text))
-	first, _ := utf8.DecodeRuneInString(text)
-	last, _ := utf8.DecodeLastRuneInString(text)
-	return wordPattern{textWords(prepare(text)), !isPartOfWord(first), !isPartOfWord(last), prepare}
+	first, last := ends(text)
+	return wordPattern{textWords(spaced(text)), !isPartOfWord(first), !isPartOfWord(last), spaced}
+}
+
+// addressPattern is the pattern of a part of a field of addresses.
+func addressPattern(text string) wordPattern {
+	text = fold(sanitize(text))
+	first, last := ends(text)
+	words, ends := addressWord(text, true)
+	return wordPattern{textWords(words), !isPartOfWord(first), !isPartOfWord(last) && !ends, addressText}
+}
+
+// ends are the first and the last character.
+func ends(text string) (first, last rune) {
+	first, _ = utf8.DecodeRuneInString(text)
+	last, _ = utf8.DecodeLastRuneInString(text)
+	return first, last
 }
 
 // isPartOfWord reports whether more of the same word may stand beside r.
@@ -268,7 +282,7 @@ func (p wordPattern) in(text string) bool {
 			case j == 0 && j == last && !p.fromStart && !p.toEnd:
 				match = strings.Contains(word, want)
 			case j == 0 && !p.fromStart:
-				match = strings.HasSuffix(word, want)
+				match = strings.HasSuffix(word, want) && !strings.HasPrefix(word, atSign)
 			case j == last && !p.toEnd:
 				match = strings.HasPrefix(word, want)
 			default:

@@ -104,11 +104,11 @@ func (k *compiler) ftsText(t query.Text) (match string, ok bool, err error) {
 	case t.Field == query.Subject:
 		return "subject : " + ftsString(spaced(text)) + star, true, nil
 	case t.Field == query.Any && strings.Contains(text, "@"):
-		return "(subject : " + ftsString(spaced(text)) + star + ") OR ({sender recipients cc} : " + ftsString(addressText(text)) + star + ")", true, nil
+		return "(subject : " + ftsString(spaced(text)) + star + ") OR ({sender recipients cc} : " + addressPhrase(text, t.Match == query.Prefix) + ")", true, nil
 	case t.Field == query.Any:
 		return "{subject sender recipients cc} : " + ftsString(spaced(text)) + star, true, nil
 	}
-	return columnsOf(t.Field)[0] + " : " + ftsString(addressText(text)) + star, true, nil
+	return columnsOf(t.Field)[0] + " : " + addressPhrase(text, t.Match == query.Prefix), true, nil
 }
 
 func ftsString(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
@@ -122,7 +122,8 @@ func (k *compiler) ftsSubstring(column, text string) (match string, ok bool, err
 	rest := middle
 	middle = strings.TrimRightFunc(middle, isPartOfWord)
 	last := rest[len(middle):]
-	starts, ends, star := []string{""}, []string{last}, ""
+	starts, ends := []string{""}, []string{last}
+	_, open := addressWord(text, true) // within a domain, which is one word
 	if first != "" {
 		pattern := likePattern(first)
 		if rest != "" {
@@ -132,7 +133,7 @@ func (k *compiler) ftsSubstring(column, text string) (match string, ok bool, err
 			return "", false, err
 		}
 	}
-	if last != "" {
+	if last != "" && !open {
 		words, err := k.expand("text >= ? AND text < ?", last, last+string(utf8.MaxRune))
 		if err != nil {
 			return "", false, err
@@ -140,7 +141,7 @@ func (k *compiler) ftsSubstring(column, text string) (match string, ok bool, err
 		if n := len(words); n > 0 && n*len(starts) <= maxExpansions {
 			ends = words
 		} else {
-			star = "*"
+			open = true
 		}
 	}
 	if len(starts) == 0 {
@@ -149,7 +150,7 @@ func (k *compiler) ftsSubstring(column, text string) (match string, ok bool, err
 	phrases := make([]string, 0, len(starts)*len(ends))
 	for _, start := range starts {
 		for _, end := range ends {
-			phrases = append(phrases, ftsString(addressText(start+middle+end))+star)
+			phrases = append(phrases, addressPhrase(start+middle+end, open))
 		}
 	}
 	return column + " : (" + strings.Join(phrases, " OR ") + ")", true, nil

@@ -117,3 +117,11 @@ func (s Sort) firstBound() int64 {
 	}
 	return math.MaxInt64
 }
+
+// direction is that of an order that follows the ids.
+func (s Sort) direction() string {
+	if s == SortOldest {
+		return ""
+	}
+	return " DESC"
+}

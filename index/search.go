@@ -132,18 +132,9 @@ func (s *search) deliver(ctx context.Context, page []hit, fn func(Message) error
 
 // sorted finds the order first, by ids, and then the rows.
 func (s *search) sorted(ctx context.Context, fn func(Message) error) error {
-	var ids []int64
-	err := s.reading(ctx, func(c *compiled) (err error) {
-		from, _, args := c.from()
-		text := "SELECT m.id" + from + " ORDER BY " + s.q.Sort.sqlOrder()
-		if s.q.Limit > 0 && c.row == nil {
-			text, args = text+" LIMIT ?", append(args, s.q.Limit)
-		}
-		ids, err = c.gen.numbers(ctx, text, args...)
-		return err
-	})
+	ids, err := s.sortedIDs(ctx)
 	if err != nil {
-		return fmt.Errorf("search: %w", readError(err))
+		return err
 	}
 	for chunk := range slices.Chunk(ids, pageRows) {
 		var page []hit
@@ -161,6 +152,79 @@ func (s *search) sorted(ctx context.Context, fn func(Message) error) error {
 		}
 		slices.SortFunc(page, func(a, b hit) int { return at[a.ID] - at[b.ID] })
 		if more, err := s.deliver(ctx, page, fn); err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+// sortedIDs gives the ids of all that may answer, in an order that is not theirs.
+func (s *search) sortedIDs(ctx context.Context) (ids []int64, err error) {
+	err = s.reading(ctx, func(c *compiled) (err error) {
+		from, _, args := c.from()
+		text := "SELECT m.id" + from + " ORDER BY " + s.q.Sort.sqlOrder()
+		if s.q.Limit > 0 && c.row == nil {
+			text, args = text+" LIMIT ?", append(args, s.q.Limit)
+		}
+		ids, err = c.gen.numbers(ctx, text, args...)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("search: %w", readError(err))
+	}
+	return ids, nil
+}
+
+// idPage is how many ids are read before the caller gets them.
+const idPage = 4096
+
+// IDs is Search for the ids alone, which come faster: where words and flags decide, no row is read.
+func (ix *Index) IDs(ctx context.Context, q Query, fn func(id int64) error) error {
+	s := search{ix: ix, q: q}
+	if err := q.check(); err != nil {
+		return fmt.Errorf("search: %w", err)
+	}
+	byRow := false
+	err := s.reading(ctx, func(c *compiled) error {
+		byRow = c.row != nil
+		return nil
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("search: %w", readError(err))
+	case byRow:
+		return ix.Search(ctx, q, func(m Message) error { return fn(m.ID) })
+	case q.Sort.sqlOrder() != "":
+		ids, err := s.sortedIDs(ctx)
+		return errors.Join(err, each(ids, fn))
+	}
+	end, want := q.Sort.firstBound(), idPage
+	for ; ; want = idPage {
+		if q.Limit > 0 {
+			want = min(want, q.Limit-s.found)
+		}
+		var ids []int64
+		err := s.reading(ctx, func(c *compiled) (err error) {
+			text, args := c.idPage(q.Sort, end, want)
+			ids, err = c.gen.numbers(ctx, text, args...)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("search: %w", readError(err))
+		}
+		if err := each(ids, fn); err != nil {
+			return err
+		}
+		if s.found += len(ids); len(ids) < want || s.found == q.Limit {
+			return nil
+		}
+		end = ids[len(ids)-1]
+	}
+}
+
+func each(ids []int64, fn func(int64) error) error {
+	for _, id := range ids {
+		if err := fn(id); err != nil {
 			return err
 		}
 	}
@@ -195,14 +259,7 @@ func (ix *Index) Count(ctx context.Context, x query.Expr) (n int64, err error) {
 		if c.row != nil {
 			return nil
 		}
-		text, _, args := c.from()
-		switch {
-		case len(c.conds) > 0:
-		case c.match != "":
-			text = strings.Replace(text, " CROSS JOIN message m ON m.id = terms.rowid", "", 1)
-		case c.bodies != "":
-			text = strings.Replace(text, " CROSS JOIN message m ON m.id = bodies.rowid", "", 1)
-		}
+		text, _, args := c.wordsFrom()
 		return c.gen.read.QueryRowContext(ctx, "SELECT count(*)"+text, args...).Scan(&n)
 	})
 	if err != nil {

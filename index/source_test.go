@@ -257,11 +257,15 @@ func runTest(t testing.TB, ix *Index) (stop func()) {
 func keysOf(t testing.TB, ix *Index, q Query) []string {
 	t.Helper()
 	keys := []string{}
+	var ids, alone []int64
 	if err := ix.Search(t.Context(), q, func(m Message) error {
-		keys = append(keys, m.Key)
+		keys, ids = append(keys, m.Key), append(ids, m.ID)
 		return nil
 	}); err != nil {
 		t.Fatal(err)
+	}
+	if err := ix.IDs(t.Context(), q, func(id int64) error { alone = append(alone, id); return nil }); err != nil || !slices.Equal(ids, alone) {
+		t.Errorf("ids %v, alone %v, %v", ids, alone, err)
 	}
 	return keys
 }

@@ -7,13 +7,63 @@ import (
 	"strings"
 )
 
-// atSign stands for "@" in the words of addresses, as a word of its own: a private character. So
-// "@acme.com" is not found in x@mail.acme.com.
-const atSign = "\uE040"
+const (
+	// atSign begins the word for a whole domain, with domainDot for the dots and dashes in it: private characters. So "@acme.com" is found by one word,
+	// without looking at all that have com, and not in x@mail.acme.com.
+	atSign    = "\uE040"
+	domainDot = "\uE041"
+)
 
-// addressText is what is fed to the words for a field of addresses.
+// addressText is what is fed to the words for a field of addresses: as spaced, and for each "@" the word of the domain behind it, before the words in it.
 func addressText(s string) string {
-	return strings.ReplaceAll(spaced(s), "@", " "+atSign+" ")
+	text, _ := addressWord(s, false)
+	return text
+}
+
+// addressWord is addressText for a text that is looked for. If it ends within or with a domain, and the domain may go on, its word is the last one.
+// ends reports that it does.
+func addressWord(s string, goesOn bool) (text string, ends bool) {
+	s = spaced(s)
+	at := strings.IndexByte(s, '@')
+	if at < 0 {
+		return s, false
+	}
+	var b strings.Builder
+	b.Grow(2 * len(s))
+	for ; at >= 0; at = strings.IndexByte(s, '@') {
+		b.WriteString(s[:at])
+		s = s[at+1:]
+		end := strings.IndexFunc(s, func(r rune) bool { return !isTokenRune(r) && r != '.' && r != '-' })
+		if end < 0 {
+			end = len(s)
+		}
+		b.WriteString(" " + atSign)
+		for _, r := range s[:end] {
+			if isTokenRune(r) {
+				b.WriteRune(r)
+			} else {
+				b.WriteString(domainDot)
+			}
+		}
+		if goesOn && end == len(s) {
+			return b.String(), true
+		}
+		b.WriteByte(' ')
+	}
+	b.WriteString(s)
+	return b.String(), false
+}
+
+// addressPhrase asks for a text in a field of addresses, as FTS5 has it. With open set, its last word may go on.
+func addressPhrase(text string, open bool) string {
+	phrase, ends := addressWord(text, true)
+	switch {
+	case ends && !open && !strings.HasSuffix(text, "@"):
+		return "(" + ftsString(phrase) + " OR " + ftsString(phrase+domainDot) + "*)"
+	case ends || open:
+		return ftsString(phrase) + "*"
+	}
+	return ftsString(phrase)
 }
 
 // stateText is what is fed to the words for what is filtered by: u unread, n new, t attachment, f and a letter for each flag but S, k and a

@@ -27,6 +27,7 @@ func TestNames(t *testing.T) {
 		"हिन्दी": "c", "kim한국": "d", "im한국が": "d", "国": "", "nguyen": "e", "guyễn": "e", "đạt": "e", "straße": "f", "muller": "f", "ÜLL": "f",
 		"łódź": "g", "שלום": "h", "שָׁלוֹם": "h", "محمد": "i", "bob": "j", "mith": "j", "étoile": "k", "ETOI": "k", "ᎠLPHA": "l", "eill-sm": "m", "o'neill": "m",
 		"京都": "n", "東都": "", "@x.exam": "abcdefghijklmn", "n@x.example": "n", "x.example": "abcdefghijklmn",
+		"n@": "n", "@": "abcdefghijklmn", "@x": "abcdefghijklmn", "n@x.": "n", "n@x.e": "n", "@example": "", "x@": "", "n@y": "", "@x.example": "abcdefghijklmn", "@x.example.": "", "@x-": "abcdefghijklmn", "tel n@x.example": "", "東京都庁 <n@x.example>": "n",
 	} {
 		got := keysOf(t, ix, ask("from:"+text))
 		slices.Sort(got)
@@ -126,4 +127,19 @@ func FuzzSpaced(f *testing.F) {
 			t.Errorf("%q: %q, then %q", s, plain, again)
 		}
 	})
+}
+
+// TestAddressPattern holds what decides on a row against what the words find.
+func TestAddressPattern(t *testing.T) {
+	t.Parallel()
+	const text = "Bob Smith <b.smith@mail.acme.example>, 東京 <t@東京.example>"
+	for part, want := range map[string]bool{
+		"smith@mail": true, "smith@ma": true, "mith@": true, "@mail.acme": true, "@acme": false, "acme.ex": true, "cme.example": true, "@": true,
+		"ail mail": false, "il acme": true, "@東": true, "t@東京.e": true, "@京": false, "b smith": true, "bob@": false, "": false,
+		"@mail.acme.example>": true, "@mail.acme.example.": false, "smith@mail.acme.example>, 東": true, "acme mail": false,
+	} {
+		if got := part != "" && addressPattern(part).in(text); got != want {
+			t.Errorf("%q: %v, want %v", part, got, want)
+		}
+	}
 }
