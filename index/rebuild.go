@@ -182,8 +182,6 @@ func (rb *rebuild) build(ctx context.Context) error {
 	err = rb.fill(ctx)
 	stmts.close()
 	exec(indexesLater)
-	// Left apart, the segments would be merged by the first few deliveries, all at once, in the midst of a commit.
-	exec(`INSERT INTO terms (terms) VALUES ('optimize'); INSERT INTO bodies (bodies) VALUES ('optimize')`)
 	exec(wordsConfig(1048576, 8, 16))
 	exec(`INSERT OR REPLACE INTO meta (name, value) VALUES ('headers', ?), ('filled', ?)`, rb.ix.builtString(), filledMark)
 	exec(`PRAGMA locking_mode = NORMAL; PRAGMA journal_mode = WAL`)
@@ -260,6 +258,15 @@ func (rb *rebuild) fill(ctx context.Context) error {
 	if err == nil {
 		err = context.Cause(ctx)
 	}
+	if err != nil {
+		return err
+	}
+	// Left apart, the segments of words would be merged by the first few deliveries, all at once, in the midst of a commit. The pages that this frees are
+	// used by what is written next.
+	err = rb.batch.run(func(b *batch) error {
+		_, err := b.conn.ExecContext(ctx, `INSERT INTO terms (terms) VALUES ('optimize'); INSERT INTO bodies (bodies) VALUES ('optimize')`)
+		return err
+	})
 	if err != nil {
 		return err
 	}
