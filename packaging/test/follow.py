@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """What other programs do to the mail is in the index within a second.
 
-Debian's Dovecot serves the Maildirs of a running maild over IMAP, and a shell and rsync change them; after each change the
+Debian's Dovecot serves the Maildirs of a running maild over IMAP, and mutt, a shell and rsync change them; after each change the
 index is asked until it says so, and the time that took is told. A change that is not found within a second is wrong.
 """
 
@@ -10,6 +10,7 @@ import imaplib
 import json
 import os
 import pathlib
+import pty
 import pwd
 import shutil
 import signal
@@ -17,6 +18,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 DOMAIN = "follow.test"
@@ -206,6 +208,61 @@ service stats {{
         shutil.rmtree(self.tree / ".Kept")
         self.check("a folder removed", "id:<1@shell>", lambda m: m == [])
 
+    def mutt(self, mailbox, keys):
+        """Has mutt open a mailbox, press keys, and end."""
+        home = self.folder / "mutt"
+        home.mkdir(exist_ok=True)
+        rc = home / "muttrc"
+        rc.write_text("set mbox_type=Maildir confirmappend=no confirmcreate=no delete=yes move=no quit=yes\n"
+                      f'push "{keys}<sync-mailbox><quit>"\n')
+        self.own(home)
+        master, slave = pty.openpty()
+        env = {"PATH": os.environ["PATH"], "HOME": str(home), "TERM": "xterm", "LC_ALL": "C.UTF-8"}
+        process = subprocess.Popen(["mutt", "-n", "-F", rc, "-f", mailbox], stdin=slave, stdout=slave, stderr=slave, env=env, start_new_session=True,
+                                   **({"user": OWNER.pw_uid, "group": OWNER.pw_gid} if os.geteuid() == 0 else {}))
+        os.close(slave)
+        shown = []
+
+        def drain():
+            try:
+                while data := os.read(master, 4096):
+                    shown.append(data)
+            except OSError:
+                pass  # mutt has ended
+
+        reader = threading.Thread(target=drain)
+        reader.start()
+        try:
+            if process.wait(PATIENCE) != 0:
+                sys.exit(f"mutt: {b''.join(shown)[-2000:]!r}")
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            sys.exit(f"mutt does not end: {b''.join(shown)[-2000:]!r}")
+        finally:
+            reader.join()
+            os.close(master)
+
+    def by_mutt(self):
+        for name in ("1.mutt", "2.mutt"):
+            self.put(self.tree, name, f"Subject: {name}\nMessage-ID: <{name}@mutt>\nFrom: a@x\n\nbody\n", "new")
+        saved = self.tree / ".Mutt"
+        for d in ("tmp", "new", "cur"):
+            (saved / d).mkdir(parents=True)
+        self.own(self.data)
+        one = "id:<1.mutt@mutt>"
+        at = "<limit>~i 1.mutt@mutt<enter>"
+        self.mutt(self.tree, at + "<flag-message>")
+        self.check("mutt flags a message", one + " is:flagged", lambda m: len(m) == 1)
+        self.mutt(self.tree, at + "<display-message><exit>")
+        self.check("mutt reads it", one + " is:read is:flagged", lambda m: len(m) == 1)
+        self.mutt(self.tree, at + f"<save-message><kill-line>{saved}<enter>")
+        self.check("mutt moves it", one, lambda m: [x["folder"] for x in m] == ["Mutt"])
+        self.mutt(saved, "<delete-message>")
+        self.check("mutt expunges it", one, lambda m: m == [])
+        self.mutt(self.tree, "<delete-pattern>~A<enter>")
+        self.check("mutt expunges another", "id:<2.mutt@mutt>", lambda m: m == [])
+
     def run(self):
         self.start(self.args.maild, "--config", str(self.config))
         deadline = time.monotonic() + PATIENCE
@@ -217,6 +274,10 @@ service stats {{
             (self.tree / d).mkdir(parents=True, exist_ok=True, mode=0o700)
         self.check("an empty account", "account:ann", lambda m: m == [])
         self.by_shell()
+        if shutil.which("mutt"):
+            self.by_mutt()
+        else:
+            print("left out: mutt is not installed")
         if shutil.which("dovecot"):
             self.by_imap()
         else:
