@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"syscall"
@@ -33,6 +34,7 @@ type world struct {
 // Main runs one command line, args[0] being the command's own name, and returns its exit code. It never ends the process. in, out and errs that are
 // terminals are used as such. When ctx ends, the command stops at the next point where nothing is half done.
 func Main(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
+	collect(shortWork)
 	w := &world{in: in, out: out, errs: errs, zone: time.Local, now: time.Now, disk: statDisk}
 	if f, ok := in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		w.terminal = f
@@ -47,6 +49,20 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errs io.Writer)
 		}
 	}
 	return w.run(ctx, args)
+}
+
+const (
+	// shortWork is the GOGC of a command that is over before it has used much memory: nothing need be collected.
+	shortWork = 400
+	// longWork is that of one which uses memory again and again.
+	longWork = 100
+)
+
+// collect sets how much garbage there may be, unless the environment does.
+func collect(percent int) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(percent)
+	}
 }
 
 // defaultWidth is what a terminal that does not tell its width is taken for.

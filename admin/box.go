@@ -269,6 +269,7 @@ func (c *call) caughtUpIndex(ctx context.Context) (*index.Index, error) {
 	filled, _, _, err := ix.Filled(ctx)
 	var report index.Report
 	if err == nil && !filled {
+		collect(longWork)
 		report, err = ix.Rebuild(ctx, index.RebuildOptions{Progress: show}) // faster than filling it in place
 	}
 	if err == nil && filled || errors.Is(err, index.ErrRebuilding) {

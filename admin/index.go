@@ -180,6 +180,7 @@ func indexRebuild(ctx context.Context, c *call) error {
 	c.box.index = ix
 	show, done := c.progress("indexing")
 	var r index.Report
+	collect(longWork)
 	if len(names) == 0 {
 		r, err = ix.Rebuild(ctx, index.RebuildOptions{Progress: show})
 	} else {

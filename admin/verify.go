@@ -75,6 +75,7 @@ func indexVerify(ctx context.Context, c *call) error {
 			return err
 		}
 	}
+	collect(longWork)
 	v := verifyView{Differences: []differenceView{}}
 	show, done := c.progress("verifying")
 	r, err := ix.Verify(ctx, index.VerifyOptions{Accounts: names, Share: share, Repair: c.Bool("repair"), Progress: show, Found: func(d index.Difference) error {

@@ -214,6 +214,10 @@ func (rc *reconciler) applyMoved(b *batch, r *row) (bool, error) {
 	if err := b.moveRow(id, r); err != nil {
 		return true, err
 	}
+	// Message-ID and size may be those of another version of the message.
+	if _, err := b.refresh(id, r); err != nil {
+		return true, err
+	}
 	return true, rc.askLinks(b, r)
 }
 

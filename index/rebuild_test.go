@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 	"time"
 )
@@ -129,4 +130,14 @@ func TestMoved(t *testing.T) {
 	if r := reconcile(t, ix, ReconcileOptions{}); r.Added != 1 || r.Moved != 0 || count(ix) != 4 {
 		t.Errorf("%+v", r)
 	}
+	// What was edited on its way has the id, and what it says now.
+	src.remove(archive, "renamed")
+	src.put(inbox, File{Key: "edited", Arrived: longAgo.Add(time.Second)}, letter("a@x", "bob@x", "uno"))
+	if r := reconcile(t, ix, ReconcileOptions{}); r.Moved != 1 {
+		t.Errorf("%+v", r)
+	}
+	if got := keysOf(t, ix, ask("subject:uno")); !slices.Equal(got, []string{"edited"}) {
+		t.Errorf("found %q", got)
+	}
+	checkWhole(t, ix)
 }

@@ -205,3 +205,45 @@ func TestIndexDiskFull(t *testing.T) {
 	}
 	d.stop()
 }
+
+// TestIndexDirectoryReadOnly: nothing can be made in the data directory. Mail is taken; the index goes on while it has its files, and is made anew
+// when it can be.
+func TestIndexDirectoryReadOnly(t *testing.T) {
+	t.Parallel()
+	b := newBox(t, "", "mx")
+	if os.Geteuid() == 0 { // who may write everywhere
+		b.giveTo(nobody(t))
+	}
+	d := b.start()
+	c := b.dial("mx")
+	sent := 0
+	send := func(n int) {
+		for range n {
+			sent++
+			c.mustSend(t, "zoe@example.com", letter(strconv.Itoa(sent)+"@example.com", "read only", "\n"), loadAccount)
+		}
+	}
+	send(10)
+	b.awaitIndex()
+	mode := func(m fs.FileMode) {
+		if err := os.Chmod(b.data, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mode(0o500)
+	send(10)
+	b.awaitIndex()
+	mode(0o700)
+	if err := os.Remove(filepath.Join(b.data, "index.db")); err != nil {
+		t.Fatal(err)
+	}
+	mode(0o500)
+	send(10)
+	d.awaitLog("permission denied")
+	send(10)
+	mode(0o700)
+	if rows := b.awaitIndex(); len(rows) != sent {
+		t.Errorf("%d messages found, want %d", len(rows), sent)
+	}
+	d.stop()
+}
