@@ -58,36 +58,47 @@ func (rc *reconciler) gather(list []change) (got []change, more bool) {
 	return list, true
 }
 
-// writeList writes one batch. Faults of the box are tried again a few times before they end the reconcile.
+// writeList writes a batch, in as many transactions as it takes for others to have their turn soon. Faults of the box are tried again a few times before
+// they end the reconcile.
 func (rc *reconciler) writeList(ctx context.Context, list []change) error {
 	if !slices.ContainsFunc(list, func(c change) bool { return c.kind != changeNothing || c.in.compared }) {
 		rc.settle(list)
 		return nil
 	}
 	slices.SortStableFunc(list, func(a, b change) int { return cmp.Compare(a.order(), b.order()) })
-	pause := firstBackoff
-	for try := 0; ; try++ {
-		before := rc.report
-		_, err := rc.ix.writeBatch(ctx, rc.gen, func(b *batch) error { return rc.applyAll(b, list) })
+	pause, try := firstBackoff, 0
+	for len(list) > 0 {
+		before, done := rc.report, 0
+		_, err := rc.ix.writeBatch(ctx, rc.gen, func(b *batch) (err error) {
+			done, err = rc.applySome(b, list)
+			return err
+		})
 		if err == nil {
-			rc.settle(list)
-			return nil
+			rc.settle(list[:done])
+			list = list[done:]
+			pause, try = firstBackoff, 0
+			if len(list) > 0 {
+				sleep(ctx, yieldFor)
+			}
+			continue
 		}
 		rc.report = before
-		if faultOf(err) != faultPassing || try == attempts || !sleep(ctx, pause) {
+		if try++; faultOf(err) != faultPassing || try > attempts || !sleep(ctx, pause) {
 			return err
 		}
 		pause *= 2
 	}
+	return nil
 }
 
-// applyAll writes the changes, and the stamps of folders that end with them.
-func (rc *reconciler) applyAll(b *batch, list []change) error {
+// applySome writes changes until turnTime is over, and the stamps of folders that end with them. It gives how many it has written.
+func (rc *reconciler) applySome(b *batch, list []change) (done int, err error) {
+	start := time.Now()
 	ending := map[*folderPass]int64{}
-	for i := range list {
-		c := &list[i]
+	for ; done < len(list) && (done == 0 || time.Since(start) < turnTime); done++ {
+		c := &list[done]
 		if err := rc.apply(b, c); err != nil {
-			return fmt.Errorf("%s %s: %w", c.in.account, c.in.folder, err)
+			return 0, fmt.Errorf("%s %s: %w", c.in.account, c.in.folder, err)
 		}
 		if c.ends() {
 			ending[c.in]++
@@ -99,17 +110,17 @@ func (rc *reconciler) applyAll(b *batch, list []change) error {
 		}
 		id, err := b.folder(pass.place, true)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		if !pass.sound {
 			continue
 		}
 		_, err = b.conn.ExecContext(background(), `UPDATE folder SET stamp_new = ?, stamp_cur = ? WHERE id = ?`, pass.stamp.New, pass.stamp.Cur, id)
 		if err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return done, nil
 }
 
 // order puts what comes before what goes, so that moved messages are recognised, and each in the order of ids, in which the words are

@@ -18,6 +18,8 @@ const (
 	// clockResolution is how old a directory time must be before it proves that nothing was changed after the
 	// scan: file systems count in jiffies, network ones in seconds.
 	clockResolution = 2 * time.Second
+	// turnTime is how long a transaction of many changes goes on taking more: who delivers waits no longer than about that.
+	turnTime = 20 * time.Millisecond
 	// yieldFor lets another process, which polls for its turn, write between two batches.
 	yieldFor = 2 * time.Millisecond
 	// gatherFor is how long a batch waits for more rows.
