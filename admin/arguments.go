@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"maild/appliance/spelling"
 )
 
 // commandLine is a command line that was understood.
@@ -242,40 +244,4 @@ func isRepeatable(f cli.Flag) bool {
 }
 
 // suggest gives the known word nearest to a misspelt one, "" if none is near.
-func suggest(word string, known []string) string {
-	best, nearest := "", 3
-	for _, k := range known {
-		if d := distance(word, k); d < nearest && d < len(k) {
-			best, nearest = k, d
-		}
-	}
-	return best
-}
-
-// distance is how many letters must be put in, left out, replaced or swapped with their neighbour to make b of a.
-func distance(a, b string) int {
-	x, y := []rune(a), []rune(b)
-	d := make([][]int, len(x)+1)
-	for i := range d {
-		d[i] = make([]int, len(y)+1)
-		for j := range d[i] {
-			switch {
-			case i == 0:
-				d[i][j] = j
-				continue
-			case j == 0:
-				d[i][j] = i
-				continue
-			}
-			cost := 1
-			if x[i-1] == y[j-1] {
-				cost = 0
-			}
-			d[i][j] = min(d[i-1][j]+1, d[i][j-1]+1, d[i-1][j-1]+cost)
-			if i > 1 && j > 1 && x[i-1] == y[j-2] && x[i-2] == y[j-1] {
-				d[i][j] = min(d[i][j], d[i-2][j-2]+1)
-			}
-		}
-	}
-	return d[len(x)][len(y)]
-}
+func suggest(word string, known []string) string { return spelling.Nearest(word, known, 2) }

@@ -23,6 +23,7 @@ const module = "maild"
 // by their directory.
 func layers() [][]string {
 	return [][]string{
+		{"appliance/spelling"},
 		{"index/header", "index/query"}, // parts of index, with no need of it
 		{"maildir", "index", "appliance/mail", "appliance/process"},
 		{"appliance/message", "appliance/dsn", "appliance/config"},

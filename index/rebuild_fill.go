@@ -197,7 +197,8 @@ func (rb *rebuild) write(ctx context.Context, rows <-chan builtRow) error {
 			if ctx.Err() != nil {
 				continue
 			}
-			slices.SortFunc(chunk, func(a, b builtRow) int { return cmp.Compare(a.order(), b.order()) })
+			// The key decides between equals, so that another rebuild gives the same ids, as a rule.
+			slices.SortFunc(chunk, func(a, b builtRow) int { return cmp.Or(cmp.Compare(a.order(), b.order()), cmp.Compare(a.key, b.key)) })
 			if err := rb.batch.run(func(*batch) error { return rb.writeChunk(chunk) }); err != nil {
 				cancel(err)
 			}

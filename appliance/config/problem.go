@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"strings"
+
+	"maild/appliance/spelling"
 )
 
 // Problem is one thing wrong with a configuration file.
@@ -47,4 +49,9 @@ func (ps Problems) Unwrap() []error {
 		errs[i] = p
 	}
 	return errs
+}
+
+// nearest gives the candidate that s most likely meant, or "" if none is near: at most one edit in three letters.
+func nearest(s string, candidates []string) string {
+	return spelling.Nearest(s, candidates, max(1, len(s)/3))
 }

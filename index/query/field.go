@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"maild/appliance/spelling"
 )
 
 // fieldNames are all there are, for the complaint about one that is not.
@@ -103,7 +105,7 @@ func (p *parser) noField(name string, start int) error {
 	near := nearest(name, fieldNames())
 	remedy := "the fields are " + strings.Join(fieldNames(), ": ") + ": (or put it in quotes)"
 	switch {
-	case near != "" && distance(name, near) == 1:
+	case near != "" && spelling.Distance(name, near) == 1:
 		remedy = "did you mean " + near + ":?"
 	case near != "":
 		remedy = "did you mean " + near + ":? " + remedy
@@ -300,39 +302,4 @@ func parseSize(s string) (int64, bool) {
 }
 
 // nearest is the known word that is meant by a misspelt one; "" when none is near.
-func nearest(word string, known []string) string {
-	best, least := "", 3
-	for _, k := range known {
-		if d := distance(word, k); d < least && d < len(k) {
-			best, least = k, d
-		}
-	}
-	return best
-}
-
-// distance is how many letters must be changed, put in, left out or swapped with the next.
-func distance(a, b string) int {
-	if len(a) > 32 {
-		return len(a)
-	}
-	before, row := make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		next := make([]int, len(b)+1)
-		next[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			next[j+1] = min(row[j]+cost, row[j+1]+1, next[j]+1)
-			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
-				next[j+1] = min(next[j+1], before[j-1]+1)
-			}
-		}
-		before, row = row, next
-	}
-	return row[len(b)]
-}
+func nearest(word string, known []string) string { return spelling.Nearest(word, known, 2) }
