@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -59,9 +58,11 @@ func (c *call) lookAtIndex(ctx context.Context) (v indexView, problem string, er
 	if v.Followed {
 		remedy = "the daemon makes it anew by itself: see its log if that does not happen"
 	}
-	if v.Aside, err = wrecks(o.Path); err != nil {
+	left, err := index.Wrecks(o.Path)
+	if err != nil {
 		return v, "", err
 	}
+	v.Aside = append(v.Aside, left...)
 	ix, err := index.Open(ctx, o)
 	var s index.Status
 	if err == nil {
@@ -93,12 +94,6 @@ func (c *call) lookAtIndex(ctx context.Context) (v indexView, problem string, er
 		}
 	}
 	return v, problem, nil
-}
-
-// wrecks are the files that damaged indexes left beside the one at path.
-func wrecks(path string) ([]string, error) {
-	list, err := filepath.Glob(strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path) + ".broken-*")
-	return append([]string{}, list...), err
 }
 
 // indexedShare is how much of the mail is in the index, for people.

@@ -127,6 +127,27 @@ func TestSetAside(t *testing.T) {
 	}
 }
 
+// TestWrecksAreFew: damage that comes again and again does not fill the disk with what is set aside.
+func TestWrecksAreFew(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "index.db")
+	for range 5 {
+		if err := os.WriteFile(path, noise, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		ix, err := Open(t.Context(), Options{Path: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := ix.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if list := broken(t, path); len(list) != maxWrecks {
+		t.Errorf("left: %q", list)
+	}
+}
+
 // TestUpgrade opens a file of an older release: it is set aside, and a new one filled, which says how far it is.
 func TestUpgrade(t *testing.T) {
 	t.Parallel()

@@ -8,6 +8,9 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -54,7 +57,38 @@ func (ix *Index) setAside(cause error) error {
 	if statErr == nil {
 		ix.log.Warn("index: set aside, making a new one", "path", ix.opt.Path, "aside", aside, "reason", cause)
 	}
+	ix.dropWrecks()
 	return nil
+}
+
+// maxWrecks is how many former files are kept, the last ones: a disk that damages files time and again must not be filled with them.
+const maxWrecks = 2
+
+// dropWrecks removes the oldest of the former files. What cannot be removed is in the way of nothing.
+func (ix *Index) dropWrecks() {
+	list := ix.broken()
+	slices.Sort(list) // their names end with the time
+	for _, path := range list[:max(0, len(list)-maxWrecks)] {
+		for _, suffix := range []string{"", "-wal", "-shm"} {
+			if err := os.Remove(path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				ix.log.Warn("index: cannot remove a former index", "path", path+suffix, "error", err)
+			}
+		}
+	}
+}
+
+// Wrecks lists what is left of former files at path that were damaged or of another release, with what stood beside them.
+func Wrecks(path string) ([]string, error) {
+	return filepath.Glob(strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path) + ".broken-*")
+}
+
+// broken lists the former files themselves.
+func (ix *Index) broken() []string {
+	list, err := Wrecks(ix.opt.Path)
+	if err != nil {
+		return nil
+	}
+	return slices.DeleteFunc(list, func(s string) bool { return strings.HasSuffix(s, "-wal") || strings.HasSuffix(s, "-shm") })
 }
 
 func (ix *Index) asideName() string {

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -301,13 +300,4 @@ func (ix *Index) countFiles(ctx context.Context, n *atomic.Int64) error {
 		}
 	}
 	return nil
-}
-
-// Broken lists the wrecks beside the index: former files that were set aside because they were damaged or of another release.
-func (ix *Index) broken() []string {
-	list, err := filepath.Glob(strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(ix.opt.Path) + ".broken-*")
-	if err != nil {
-		return nil
-	}
-	return slices.DeleteFunc(list, func(s string) bool { return strings.HasSuffix(s, "-wal") || strings.HasSuffix(s, "-shm") })
 }
