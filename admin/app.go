@@ -55,7 +55,7 @@ const (
 	// shortWork is the GOGC of a command that is over before it has used much memory: nothing need be collected.
 	shortWork = 400
 	// longWork is that of one which uses memory again and again.
-	longWork = 100
+	longWork = 200
 )
 
 // collect sets how much garbage there may be, unless the environment does.
