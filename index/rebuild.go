@@ -207,12 +207,10 @@ func (rb *rebuild) catchUp(ctx context.Context) error {
 	next := &Index{opt: opt, log: rb.ix.log, fields: rb.ix.fields}
 	next.init()
 	next.body.Store(rb.ix.body.Load())
+	// It needs no lock: nobody else has this file.
 	var err error
-	if next.lock, err = openFileLock(rb.ix.opt.Path + ".lock"); err != nil {
-		return err
-	}
 	if next.gen, err = openGeneration(ctx, rb.path, false); err != nil {
-		return errors.Join(err, next.lock.close())
+		return err
 	}
 	for range catchUps {
 		var r Report
