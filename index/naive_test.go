@@ -267,10 +267,7 @@ func (c chance) leaf() query.Expr {
 // TestAgainstNaive asks at random, and compares what the index finds, counts and joins to what looking at every message does.
 func TestAgainstNaive(t *testing.T) {
 	t.Parallel()
-	messages, queries := 200, 500
-	if underRace {
-		queries = 40
-	}
+	const messages, queries = 200, 500
 	for _, seed := range []uint64{1, 2} {
 		c := chance{rand.New(rand.NewPCG(seed, 0))}
 		src, all := newMapSource(), &naive{threads: map[query.ID]map[*naiveMessage]bool{}}
