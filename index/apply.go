@@ -173,6 +173,14 @@ func (rc *reconciler) apply(b *batch, c *change) error {
 			}
 			return rc.askLinks(b, &c.row)
 		}
+		if was.flags != c.row.flags || was.new != c.row.new {
+			// Listed under two names, or renamed since it was read.
+			if now, ok := rc.ix.stands(c.row.place, was.file(c.row.key), c.row.file()); ok {
+				if err := rc.rename(b, was, now); err != nil {
+					return err
+				}
+			}
+		}
 		if c.kind == changeAdd {
 			return nil
 		}
@@ -183,25 +191,23 @@ func (rc *reconciler) apply(b *batch, c *change) error {
 		rc.report.Changed++
 		return rc.askLinks(b, &c.row)
 	case changeFlags:
-		// Only if the row still is what the decision was made on: what was recorded since is newer.
-		res, err := b.exflag.Exec(c.row.flags, c.row.new, c.was.id, c.was.flags, c.was.new)
-		if err != nil {
+		// What was recorded since the file was listed may be newer.
+		was, key, ok, err := rc.storedStill(b, c)
+		if err != nil || !ok || key != c.row.key {
 			return err
 		}
-		n, err := res.RowsAffected()
-		rc.report.Changed += n
-		if err != nil || n == 0 || stateText(0, c.was.flags, c.was.new, false) == stateText(0, c.row.flags, c.row.new, false) {
-			return err
+		now, ok := rc.ix.stands(c.in.place, was.file(c.row.key), c.row.file())
+		if !ok {
+			now = c.row.file()
 		}
-		return b.restate(c.was.id)
+		return rc.rename(b, was, now)
 	case changeRemove:
-		rc.report.Removed++
 		if c.links {
 			if err := rc.askLinksOf(b, c.in.place, c.was.id); err != nil {
 				return err
 			}
 		}
-		return b.dropIf(c.was.id, c.in.place, c.isKey)
+		return rc.removeGone(b, c)
 	case changeFolderGone:
 		return rc.removeFolder(b, c.in.place)
 	}

@@ -139,7 +139,7 @@ func (t *tombs) has(r *row) bool {
 
 // buried reports whether the file that a row was made of is gone. One that came back in a way nobody told, with its folder, is not.
 func (ix *Index) buried(r *row) bool {
-	return ix.tombs.has(r) && ix.gone(r.place, File{Key: r.key, Flags: r.flags, New: r.new})
+	return ix.tombs.has(r) && ix.gone(r.place, r.file())
 }
 
 // follow listens to the source until ctx ends. When that fails, the sweeps go on finding what changes, and it is tried again.
@@ -229,13 +229,10 @@ func (rc *reconciler) walkEvents(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if ev := rc.opt.events[k]; found && (was.flags != ev.File.Flags || was.new != ev.File.New) {
-			rc.ix.marks.add(k.place) // the row is of another name: what is true is seen by comparing
+		if !found {
 			continue
 		}
-		if found {
-			rc.emit(ctx, change{kind: changeRemove, in: passes[k.place], was: was, links: rc.opt.events[k].Touched, isKey: func(key string) bool { return key == k.key }})
-		}
+		rc.emit(ctx, change{kind: changeRemove, in: passes[k.place], was: was, links: rc.opt.events[k].Touched, isKey: func(key string) bool { return key == k.key }})
 	}
 	return context.Cause(ctx)
 }
@@ -247,7 +244,7 @@ func (rc *reconciler) walkEvent(ctx context.Context, pass *folderPass, folder in
 		return err
 	}
 	if found && (was.flags != ev.File.Flags || was.new != ev.File.New) {
-		rc.emit(ctx, change{kind: changeFlags, in: pass, was: was, row: row{flags: ev.File.Flags, new: ev.File.New}})
+		rc.emit(ctx, change{kind: changeFlags, in: pass, was: was, row: row{key: ev.File.Key, flags: ev.File.Flags, new: ev.File.New}})
 	}
 	if found && !ev.Touched {
 		return context.Cause(ctx)
@@ -327,8 +324,15 @@ func (rc *reconciler) movedFrom(b *batch, r *row) (id int64, ok bool, err error)
 
 // gone reports whether a file is certainly not there any more.
 func (ix *Index) gone(k place, f File) bool {
-	here, err := ix.opt.Source.Has(background(), k.account, k.folder, f)
+	_, here, err := ix.opt.Source.Probe(background(), k.account, k.folder, f)
 	return err == nil && !here
+}
+
+// stands tells under which name the file of a row is now. A file may have two for a while, as mutt renames by link and unlink: then
+// the row's own name is as good as the other, and to stay with it keeps what two at work do at once from alternating.
+func (ix *Index) stands(k place, was File, others ...File) (now File, found bool) {
+	now, found, err := ix.opt.Source.Probe(background(), k.account, k.folder, was, others...)
+	return now, err == nil && found
 }
 
 // moveRow gives the row with id the place and name of r.
@@ -343,30 +347,42 @@ func (b *batch) moveRow(id int64, r *row) error {
 	return b.restate(id)
 }
 
-// dropIf removes a row unless it has become another file's: its message was moved.
-func (b *batch) dropIf(id int64, in place, isKey func(string) bool) error {
-	folder, err := b.folder(in, false)
-	if err != nil {
+// removeGone removes a row whose file is gone. One that has become another file's, as its message was moved, stays, and one whose file
+// has another name by now, or is back, gets that.
+func (rc *reconciler) removeGone(b *batch, c *change) error {
+	was, key, ok, err := rc.storedStill(b, c)
+	if err != nil || !ok || !c.isKey(key) {
 		return err
 	}
+	if now, ok := rc.ix.stands(c.in.place, was.file(key)); ok {
+		return rc.rename(b, was, now)
+	}
+	rc.report.Removed++
+	return b.drop(was.id)
+}
+
+// storedStill reads the row that a change was decided on, if its message is in the same folder still.
+func (rc *reconciler) storedStill(b *batch, c *change) (was stored, key string, ok bool, err error) {
+	folder, err := b.folder(c.in.place, false)
+	if err != nil {
+		return was, "", false, err
+	}
+	was.id = c.was.id
 	var at int64
-	var key string
-	rows, err := b.at.Query(id)
-	if err != nil {
-		return err
+	err = b.at.QueryRow(was.id).Scan(&at, &key, &was.flags, &was.new)
+	if errors.Is(err, sql.ErrNoRows) {
+		return was, "", false, nil
 	}
-	found := rows.Next()
-	if found {
-		err = rows.Scan(&at, &key)
+	return was, key, err == nil && at == folder, err
+}
+
+// rename gives a row the name that its file has.
+func (rc *reconciler) rename(b *batch, was stored, now File) error {
+	if was.flags == now.Flags && was.new == now.New {
+		return nil
 	}
-	if err == nil {
-		err = rows.Err()
-	}
-	rows.Close()
-	if err != nil || !found || at != folder || !isKey(key) {
-		return err
-	}
-	return b.drop(id)
+	rc.report.Changed++
+	return b.setFlags(was, now.Flags, now.New)
 }
 
 // placesOf is what a reconcile of marked places looks at, in order.

@@ -97,9 +97,10 @@ type Source interface {
 	// Read gives what the file with f.Key holds, and f with everything filled in as it is now. The error
 	// is fs.ErrNotExist when there is no such file any more.
 	Read(ctx context.Context, account, folder string, f File, want Want) (Content, File, error)
-	// Has reports whether the folder holds a file with f.Key, at a cost that does not grow with the folder: it looks for the name that f has
-	// and the usual ones, and may miss one that was just renamed. A missing folder or account is no error.
-	Has(ctx context.Context, account, folder string, f File) (bool, error)
+	// Probe looks for a file with f.Key, at a cost that does not grow with the folder, and gives the name under which it is: that of f if it is
+	// there, else the first of others that is, else one of the usual ones. It may miss one with an unusual name, or that was just
+	// renamed. A missing folder or account is no error.
+	Probe(ctx context.Context, account, folder string, f File, others ...File) (now File, found bool, err error)
 	// Stat gives f with its size and time, like Read.
 	Stat(ctx context.Context, account, folder string, f File) (File, error)
 }

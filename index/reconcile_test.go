@@ -215,9 +215,8 @@ func TestTwoWriters(t *testing.T) {
 func checkWhole(t *testing.T, ix *Index) {
 	t.Helper()
 	db := ix.current().read
-	var result string
-	if err := db.QueryRow(`PRAGMA integrity_check`).Scan(&result); err != nil || result != "ok" {
-		t.Errorf("integrity check: %s, %v", result, err)
+	if found, err := quickCheck(t.Context(), db, 10); err != nil || len(found) > 0 {
+		t.Errorf("quick check: %v, %v", found, err)
 	}
 	var words, rows int64
 	if err := db.QueryRow(`SELECT (SELECT count(*) FROM terms), (SELECT count(*) FROM message)`).Scan(&words, &rows); err != nil || words != rows {
@@ -371,4 +370,68 @@ func TestNewMail(t *testing.T) {
 		t.Errorf("removed from new/: %+v", r)
 	}
 	checkWhole(t, ix)
+}
+
+// TestRenamedDuringReconcile: a message that is renamed between the reading of the rows and the listing, and again before what was listed is
+// written, is never lost, and the index has the name it was last told of.
+func TestRenamedDuringReconcile(t *testing.T) {
+	t.Parallel()
+	for _, recorded := range []bool{true, false} {
+		t.Run(fmt.Sprintf("recorded=%v", recorded), func(t *testing.T) {
+			t.Parallel()
+			src := newMapSource()
+			ix := openTest(t, Options{Source: src})
+			for i := range 20 {
+				src.put(inbox, File{Key: fmt.Sprint("old", i)}, letter(fmt.Sprint("old", i), "bob@x", "old"))
+			}
+			at := File{Key: "moving", New: true}
+			rename := func(flags string, isNew bool) Message {
+				at.Flags, at.New = flags, isNew
+				return src.put(inbox, at, letter("moving", "bob@x", "moving"))
+			}
+			rename("", true)
+			reconcile(t, ix, ReconcileOptions{})
+			for n := range 10 {
+				src.toScan = func() {
+					src.toScan = nil
+					rename("S", false)
+				}
+				src.onScan = func() {
+					src.onScan = nil
+					if m := rename("FS", false); recorded {
+						ix.UpdateFile(m)
+						flush(t, ix)
+					}
+				}
+				src.put(inbox, File{Key: fmt.Sprint("new", n), New: true}, letter(fmt.Sprint("new", n), "bob@x", "new")) // so that there is something to list
+				reconcile(t, ix, ReconcileOptions{})
+				q := ask("subject:moving")
+				if got := filesOf(t, ix, q); len(got) != 1 || recorded && got[0] != at.name() {
+					t.Fatalf("after %d listings: %+v, is %+v", n+1, got, at.name())
+				}
+				reconcile(t, ix, ReconcileOptions{})
+				if got := filesOf(t, ix, q); !slices.Equal(got, []File{at.name()}) {
+					t.Fatalf("after %d listings, at rest: %+v, is %+v", n+1, got, at.name())
+				}
+				rename("", true)
+				reconcile(t, ix, ReconcileOptions{})
+			}
+			checkWhole(t, ix)
+		})
+	}
+}
+
+// name is what a listing shows of a file.
+func (f File) name() File { return File{Key: f.Key, Flags: f.Flags, New: f.New} }
+
+// filesOf are the names of what a query finds.
+func filesOf(t *testing.T, ix *Index, q Query) (list []File) {
+	t.Helper()
+	if err := ix.Search(t.Context(), q, func(m Message) error {
+		list = append(list, File{Key: m.Key, Flags: m.Flags, New: m.New})
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return list
 }

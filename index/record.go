@@ -195,6 +195,12 @@ func (ix *Index) applyHead(ctx context.Context) (*generation, error) {
 			if ops[i].kind == opRecord && ix.buried(&ops[i].row) {
 				continue // removed since
 			}
+			if r := &ops[i].row; ops[i].kind == opUpdate && ix.opt.Source != nil {
+				// Another program may have been faster than the queue.
+				if now, ok := ix.stands(r.place, r.file()); ok {
+					r.flags, r.new = now.Flags, now.New
+				}
+			}
 			known, err := b.apply(&ops[i], touched)
 			if err != nil {
 				return err
@@ -236,7 +242,7 @@ func (ix *Index) complete(ctx context.Context, ops []op) (unknown []place) {
 			continue
 		}
 		r.incomplete = false
-		content, _, err := ix.opt.Source.Read(ctx, r.account, r.folder, File{Key: r.key, Flags: r.flags, New: r.new}, ix.want())
+		content, _, err := ix.opt.Source.Read(ctx, r.account, r.folder, r.file(), ix.want())
 		if err != nil {
 			unknown = append(unknown, r.place)
 			continue

@@ -66,7 +66,7 @@ func (v *verifier) mendRows(ctx context.Context, chunk []Difference) error {
 			continue
 		}
 		k := fileKey{place{d.Account, d.Folder}, d.Key}
-		r, here, err := v.fresh(ctx, k)
+		r, here, err := v.fresh(ctx, File{Key: k.key}, k.place)
 		if err != nil {
 			continue // counted by the check that follows
 		}

@@ -29,6 +29,9 @@ type row struct {
 	incomplete bool
 }
 
+// file is the file that the row was made of.
+func (r *row) file() File { return File{Key: r.key, Flags: r.flags, New: r.new} }
+
 // texts are the columns made from the header.
 type texts struct {
 	messageID, inReplyTo, refs, subject, sender, recipients, cc, replyTo, listID string

@@ -22,6 +22,7 @@ type mapSource struct {
 	accounts map[string]map[string]*mapFolder
 	reads    int
 	scans    int
+	toScan   func() // called before each Scan, outside of the lock
 	onScan   func() // called in the middle of each Scan, outside of the lock
 }
 
@@ -130,6 +131,11 @@ func (s *mapSource) Stamp(_ context.Context, account, folder string) (Stamp, err
 
 func (s *mapSource) Scan(_ context.Context, account, folder string, part Part, fn func(File) error) error {
 	s.mu.Lock()
+	if toScan := s.toScan; toScan != nil {
+		s.mu.Unlock()
+		toScan()
+		s.mu.Lock()
+	}
 	d, err := s.folder(account, folder)
 	if err != nil {
 		s.mu.Unlock()
@@ -168,15 +174,15 @@ func (s *mapSource) Stat(_ context.Context, account, folder string, f File) (Fil
 	return f, fs.ErrNotExist
 }
 
-func (s *mapSource) Has(_ context.Context, account, folder string, f File) (bool, error) {
+func (s *mapSource) Probe(_ context.Context, account, folder string, f File, _ ...File) (File, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d := s.accounts[account][folder]
 	if d == nil {
-		return false, nil
+		return f, false, nil
 	}
-	_, ok := d.files[f.Key]
-	return ok, nil
+	now, ok := d.files[f.Key]
+	return now.File, ok, nil
 }
 
 func (s *mapSource) Read(_ context.Context, account, folder string, f File, want Want) (Content, File, error) {

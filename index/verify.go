@@ -187,23 +187,13 @@ func (v *verifier) database(ctx context.Context) error {
 			}
 		}
 	}
-	rows, err := read.QueryContext(ctx, `PRAGMA quick_check(10)`)
-	if err != nil {
-		return v.broken(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var line string
-		if err := rows.Scan(&line); err != nil {
-			return v.broken(err)
-		}
-		if line != "ok" {
-			if err := v.found(Difference{Kind: BadDatabase, What: line}); err != nil {
-				return err
-			}
+	faults, err := quickCheck(ctx, read, 10)
+	for _, line := range faults {
+		if err := v.found(Difference{Kind: BadDatabase, What: line}); err != nil {
+			return err
 		}
 	}
-	return v.broken(rows.Err())
+	return v.broken(err)
 }
 
 // broken makes a finding of an error that is damage.
@@ -371,16 +361,16 @@ func (v *verifier) check(ctx context.Context, k fileKey, words bool) (Difference
 	if k.key == "" {
 		return v.checkFolder(ctx, d)
 	}
-	fresh, here, err := v.fresh(ctx, k)
+	folder, id, row, found, err := v.ix.current().rowAt(ctx, k)
+	if err != nil {
+		return d, err
+	}
+	fresh, here, err := v.fresh(ctx, row.file(), k.place)
 	if err != nil {
 		if ctx.Err() == nil {
 			v.unreadable(k, err)
 		}
 		return Difference{}, ctx.Err()
-	}
-	folder, id, row, found, err := v.ix.current().rowAt(ctx, k)
-	if err != nil {
-		return d, err
 	}
 	d.ID = id
 	switch {
@@ -427,10 +417,9 @@ func (v *verifier) checkFolder(ctx context.Context, d Difference) (Difference, e
 	return d, nil
 }
 
-// fresh reads a file as for a new row.
-func (v *verifier) fresh(ctx context.Context, k fileKey) (r row, here bool, err error) {
-	// The name that the file has now is found by its key.
-	content, f, err := v.ix.opt.Source.Read(ctx, k.account, k.folder, File{Key: k.key}, v.ix.want())
+// fresh reads a file as for a new row. It has the name given, or is found by its key.
+func (v *verifier) fresh(ctx context.Context, file File, k place) (r row, here bool, err error) {
+	content, f, err := v.ix.opt.Source.Read(ctx, k.account, k.folder, file, v.ix.want())
 	if errors.Is(err, fs.ErrNotExist) {
 		return r, false, nil
 	}

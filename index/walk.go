@@ -271,7 +271,7 @@ func (rc *reconciler) compare(ctx context.Context, pass *folderPass, snap *snaps
 	case err != nil:
 		return err
 	case found && (was.flags != f.Flags || was.new != f.New):
-		rc.emit(ctx, change{kind: changeFlags, in: pass, was: was, row: row{flags: f.Flags, new: f.New}})
+		rc.emit(ctx, change{kind: changeFlags, in: pass, was: was, row: row{key: f.Key, flags: f.Flags, new: f.New}})
 	}
 	if !found || rc.opt.Reparse || rc.opt.Stat && rc.touched(ctx, pass, snap, r, f) {
 		return rc.emitJob(ctx, pass, job{in: pass, file: f, again: found})

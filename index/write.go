@@ -15,7 +15,7 @@ const batchRows = 1000
 // statements are prepared once for the writing connection.
 type statements struct {
 	folderID, addFolder, distrust, distrustNew, find, insert, texts, nextFree,
-	retext, reflag, exflag, remove, addTerms, dropTerms, addExtra, dropExtra, words, addWord,
+	retext, reflag, remove, addTerms, dropTerms, addExtra, dropExtra, words, addWord,
 	addReference, dropReference, addBody, dropBody, sameMessage, move, at,
 	logSize, fold *sql.Stmt
 }
@@ -41,7 +41,6 @@ func (s *statements) table() map[**sql.Stmt]string {
 		&s.retext: `UPDATE message SET attachment=?, octets=?, date=?, message_id=?, in_reply_to=?, refs=?, subject=?, sender=?, recipients=?, cc=?,
 			reply_to=?, list_id=? WHERE id = ?`,
 		&s.reflag:        `UPDATE message SET flags = ?, new = ? WHERE id = ?`,
-		&s.exflag:        `UPDATE message SET flags = ?, new = ? WHERE id = ? AND flags = ? AND new = ?`,
 		&s.remove:        `DELETE FROM message WHERE id = ?`,
 		&s.addTerms:      `INSERT INTO terms (rowid, subject, sender, recipients, cc, state) VALUES (?, ?, ?, ?, ?, ?)`,
 		&s.dropTerms:     `DELETE FROM terms WHERE rowid = ?`,
@@ -56,7 +55,7 @@ func (s *statements) table() map[**sql.Stmt]string {
 		&s.sameMessage: `SELECT m.id, m.key, m.flags, m.new, f.account, f.name FROM message m JOIN folder f ON f.id = m.folder
 			WHERE m.message_id = ? AND m.message_id != '' AND m.octets = ? LIMIT 20`,
 		&s.move: `UPDATE message SET folder = ?, key = ?, flags = ?, new = ?, arrived = ? WHERE id = ?`,
-		&s.at:   `SELECT folder, key FROM message WHERE id = ?`,
+		&s.at:   `SELECT folder, key, flags, new FROM message WHERE id = ?`,
 		// Of both: whether a reader was in the way, the pages in the log, and how many of them are in the file.
 		&s.logSize: `PRAGMA wal_checkpoint(NOOP)`,
 		&s.fold:    `PRAGMA wal_checkpoint(PASSIVE)`,
@@ -195,6 +194,9 @@ type stored struct {
 	flags string
 	new   bool
 }
+
+// file is the file that the row says there is.
+func (s stored) file(key string) File { return File{Key: key, Flags: s.flags, New: s.new} }
 
 func (b *batch) stored(folder int64, key string) (s stored, ok bool, err error) {
 	err = b.find.QueryRow(folder, key).Scan(&s.id, &s.flags, &s.new)

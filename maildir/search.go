@@ -30,17 +30,22 @@ func (t *Tree) search(e Entry) (place, error) {
 	return place{}, &fs.PathError{Op: "find", Path: joinPath(cur.path, string(e.Key)), Err: fs.ErrNotExist}
 }
 
-// Has reports whether a folder holds a message, looking for it under the names it usually has: one with keywords may not be seen. It
-// takes some ten microseconds, whatever the folder's size. A missing folder is an error that matches [fs.ErrNotExist].
-// The flags and place of e are tried first.
-func (t *Tree) Has(e Entry) (bool, error) {
+// Probe looks for a message of a folder under the given flags and places in turn, then under the names that messages usually have: one
+// with keywords may not be found. It takes some ten microseconds, whatever the folder's size. A missing folder is an error that matches
+// [fs.ErrNotExist].
+func (t *Tree) Probe(e Entry, others ...Entry) (now Entry, found bool, err error) {
 	fresh, cur, err := t.acquireBoth(e.Folder)
 	if err != nil {
-		return false, err
+		return e, false, err
 	}
 	defer releaseBoth(fresh, cur)
-	_, ok := probe(e, fresh, cur)
-	return ok, nil
+	for _, o := range append([]Entry{e}, others...) {
+		if p, ok := probeAs(o, fresh, cur); ok {
+			return p.Entry, true, nil
+		}
+	}
+	p, found := probe(e, fresh, cur)
+	return p.Entry, found, nil
 }
 
 // taken reports whether a folder has the key under one of its usual names.
@@ -76,12 +81,8 @@ func releaseBoth(fresh, cur *dir) {
 
 // probe tries names without reading a directory. fresh, which is new/, may be nil.
 func probe(e Entry, fresh, cur *dir) (place, bool) {
-	d := cur
-	if e.New {
-		d = fresh
-	}
-	if d != nil && d.isRegular(e.FileName()) {
-		return place{e, e.FileName()}, true
+	if p, ok := probeAs(e, fresh, cur); ok {
+		return p, true
 	}
 	guess := Entry{Folder: e.Folder, Key: e.Key, New: true}
 	if fresh != nil && fresh.isRegular(guess.FileName()) {
@@ -96,6 +97,18 @@ func probe(e Entry, fresh, cur *dir) (place, bool) {
 		if base := guess.FileName(); cur.mayExist(base) && cur.isRegular(base) {
 			return place{guess, base}, true
 		}
+	}
+	return place{}, false
+}
+
+// probeAs tries the name that e has.
+func probeAs(e Entry, fresh, cur *dir) (place, bool) {
+	d := cur
+	if e.New {
+		d = fresh
+	}
+	if d != nil && d.isRegular(e.FileName()) {
+		return place{e, e.FileName()}, true
 	}
 	return place{}, false
 }

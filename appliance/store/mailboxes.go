@@ -272,16 +272,24 @@ func (m *Mailboxes) Stat(_ context.Context, account, folder string, f index.File
 	return f, err
 }
 
-// Has implements index.Source.
-func (m *Mailboxes) Has(_ context.Context, account, folder string, f index.File) (here bool, err error) {
+// Probe implements index.Source.
+func (m *Mailboxes) Probe(_ context.Context, account, folder string, f index.File, others ...index.File) (now index.File, found bool, err error) {
+	entry := func(f index.File) maildir.Entry {
+		return maildir.Entry{Folder: folder, Key: maildir.Key(f.Key), Flags: maildir.Flags(f.Flags), New: f.New}
+	}
+	var names []maildir.Entry
+	for _, o := range others {
+		names = append(names, entry(o))
+	}
 	err = m.Use(account, false, func(t *maildir.Tree) error {
-		here, err = t.Has(maildir.Entry{Folder: folder, Key: maildir.Key(f.Key), Flags: maildir.Flags(f.Flags), New: f.New})
+		e, ok, err := t.Probe(entry(f), names...)
+		now, found = index.File{Key: f.Key, Flags: string(e.Flags), New: e.New}, ok
 		return err
 	})
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+		return f, false, nil
 	}
-	return here, err
+	return now, found, err
 }
 
 // CleanTmp takes away what deliveries that never ended have left in the tmp

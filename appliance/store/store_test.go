@@ -112,12 +112,12 @@ func TestSource(t *testing.T) {
 		t.Errorf("Read: %q, %+v, %v", block, f, err)
 	}
 	for key, want := range map[string]bool{files[0].Key: true, "none": false} {
-		if here, err := s.Has(ctx, "ann@example.org", maildir.Inbox, index.File{Key: key, New: true}); err != nil || here != want {
-			t.Errorf("Has %s: %v, %v", key, here, err)
+		if _, here, err := s.Probe(ctx, "ann@example.org", maildir.Inbox, index.File{Key: key, New: true}); err != nil || here != want {
+			t.Errorf("Probe %s: %v, %v", key, here, err)
 		}
 	}
-	if here, err := s.Has(ctx, "nobody@example.org", maildir.Inbox, index.File{Key: "x"}); err != nil || here {
-		t.Errorf("Has in no account: %v, %v", here, err)
+	if _, here, err := s.Probe(ctx, "nobody@example.org", maildir.Inbox, index.File{Key: "x"}); err != nil || here {
+		t.Errorf("Probe in no account: %v, %v", here, err)
 	}
 	stamp, err := s.Stamp(ctx, "ann@example.org", maildir.Inbox)
 	if err != nil || stamp.New == 0 || stamp.Cur == 0 {
