@@ -147,6 +147,17 @@ func indexStatus(ctx context.Context, c *call) error {
 	return err
 }
 
+// openFor opens the box and gives the accounts that the arguments name, which are there.
+func (c *call) openFor(ctx context.Context) (names []string, err error) {
+	if names, err = accountNames(c.Args().Slice()); err != nil {
+		return nil, err
+	}
+	if err := c.open(); err != nil {
+		return nil, err
+	}
+	return names, c.checkAccounts(ctx, names)
+}
+
 // rebuildView is what a rebuild found, in JSON.
 type rebuildView struct {
 	Scanned int64   `json:"scanned"`
@@ -158,14 +169,8 @@ type rebuildView struct {
 }
 
 func indexRebuild(ctx context.Context, c *call) error {
-	names, err := accountNames(c.Args().Slice())
+	names, err := c.openFor(ctx)
 	if err != nil {
-		return err
-	}
-	if err := c.open(); err != nil {
-		return err
-	}
-	if err := c.checkAccounts(ctx, names); err != nil {
 		return err
 	}
 	ix, err := index.Open(ctx, c.indexOptions())

@@ -56,14 +56,8 @@ func indexVerify(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	names, err := accountNames(c.Args().Slice())
+	names, err := c.openFor(ctx)
 	if err != nil {
-		return err
-	}
-	if err := c.open(); err != nil {
-		return err
-	}
-	if err := c.checkAccounts(ctx, names); err != nil {
 		return err
 	}
 	ix, err := c.search(ctx)

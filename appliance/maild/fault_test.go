@@ -64,15 +64,20 @@ func TestMailDirectoryFaults(t *testing.T) {
 	}
 }
 
+// startHeldBack runs maild as a user whom the modes of files hold back, which they do not hold root.
+func startHeldBack(t *testing.T) (*box, *daemon, *client) {
+	t.Helper()
+	b := newBox(t, "", "mx")
+	if os.Geteuid() == 0 {
+		b.giveTo(nobody(t))
+	}
+	return b, b.start(), b.dial("mx")
+}
+
 // TestMailDirectoryNotWritable: so it is with rights, also of a Maildir in use.
 func TestMailDirectoryNotWritable(t *testing.T) {
 	t.Parallel()
-	b := newBox(t, "", "mx")
-	if os.Geteuid() == 0 { // who may write everywhere
-		b.giveTo(nobody(t))
-	}
-	d := b.start()
-	c := b.dial("mx")
+	b, d, c := startHeldBack(t)
 	c.mustSend(t, "zoe@example.com", letter("before@example.com", "before", "\n"), loadAccount)
 	maildir := filepath.Join(b.data, "mail", host, "postmaster")
 	for _, dir := range []string{"tmp", "new"} {
@@ -210,12 +215,7 @@ func TestIndexDiskFull(t *testing.T) {
 // when it can be.
 func TestIndexDirectoryReadOnly(t *testing.T) {
 	t.Parallel()
-	b := newBox(t, "", "mx")
-	if os.Geteuid() == 0 { // who may write everywhere
-		b.giveTo(nobody(t))
-	}
-	d := b.start()
-	c := b.dial("mx")
+	b, d, c := startHeldBack(t)
 	sent := 0
 	send := func(n int) {
 		for range n {
