@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -13,129 +12,9 @@ import (
 const (
 	// followGather lets the events of one operation (a rename is two) and the row that a delivery records come together.
 	followGather = 25 * time.Millisecond
-	// maxEvents is how many keys may wait; beyond it everything is compared instead.
-	maxEvents = 100_000
-	// tombTime is longer than a row can be on its way from a file that was there to the writer.
-	tombTime = time.Minute
 	// refollow is how long a broken following waits before it begins anew.
 	refollow = 10 * time.Second
 )
-
-// fileKey is a file of a folder.
-type fileKey struct {
-	place
-	key string
-}
-
-// told is what events hold.
-type told struct {
-	files    map[fileKey]Event
-	folders  map[place]bool
-	accounts map[string]bool
-	all      bool
-}
-
-// events are what a Follower told and was not looked at yet: of each file only the last word counts.
-type events struct {
-	mu sync.Mutex
-	told
-	wake chan struct{}
-}
-
-func (e *events) init() {
-	e.clear()
-	e.wake = make(chan struct{}, 1)
-}
-
-func (e *events) clear() {
-	e.told = told{map[fileKey]Event{}, map[place]bool{}, map[string]bool{}, false}
-}
-
-func (e *events) add(ev Event) {
-	p := place{strings.ToLower(ev.Account), ev.Folder}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	switch {
-	case ev.Account == "" || len(e.files) >= maxEvents:
-		e.clear()
-		e.all = true
-	case ev.Folder == "":
-		e.accounts[p.account] = true
-	case ev.File.Key == "":
-		e.folders[p] = true
-	default:
-		k := fileKey{p, ev.File.Key}
-		now := e.files[k]
-		// QUIRK: mutt renames by link and unlink, so that the old name goes after the new one has come.
-		if now.File.Key != "" && ev.Gone && !now.Gone && !sameName(now.File, ev.File) {
-			break
-		}
-		ev.Touched = ev.Touched || now.Touched
-		e.files[k] = ev
-	}
-	signal(e.wake)
-}
-
-// take gives what is there and clears it.
-func (e *events) take() told {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	t := told{e.files, e.folders, e.accounts, e.all}
-	e.clear()
-	return t
-}
-
-// tombs are files that were seen to go a short while ago. What was read from such a file and is on its way to the writer must not become a row.
-type tombs struct {
-	mu     sync.Mutex
-	at     map[fileKey]tomb
-	pruned time.Time
-}
-
-// tomb is the name under which a file was, and when it went.
-type tomb struct {
-	flags string
-	new   bool
-	since time.Time
-}
-
-func (t *tombs) init() { t.at = map[fileKey]tomb{} }
-
-// sameName reports whether two files of one key have one name.
-func sameName(a, b File) bool { return a.Flags == b.Flags && a.New == b.New }
-
-func (t *tombs) note(ev Event) {
-	if ev.File.Key == "" {
-		return
-	}
-	k := fileKey{place{strings.ToLower(ev.Account), ev.Folder}, ev.File.Key}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !ev.Gone {
-		delete(t.at, k)
-		return
-	}
-	now := time.Now()
-	if now.Sub(t.pruned) > tombTime {
-		t.pruned = now
-		for k, was := range t.at {
-			if now.Sub(was.since) > tombTime {
-				delete(t.at, k)
-			}
-		}
-	}
-	if len(t.at) < maxEvents {
-		t.at[k] = tomb{ev.File.Flags, ev.File.New, now}
-	}
-}
-
-// has reports whether the file that a row was made of was seen to go.
-func (t *tombs) has(r *row) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	was, ok := t.at[fileKey{r.place, r.key}]
-	return ok && was.flags == r.flags && was.new == r.new
-}
 
 // buried reports whether the file that a row was made of is gone. One that came back in a way nobody told, with its folder, is not.
 func (ix *Index) buried(r *row) bool {
