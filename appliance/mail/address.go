@@ -40,13 +40,14 @@ func (a Address) IsZero() bool { return a == Address{} }
 func (a Address) IsASCII() bool { return isASCII(a.Local) }
 
 // String is the address as it stands in SMTP commands and header fields, with
-// the local-part quoted where RFC 5321 §4.1.2 asks for it.
+// the local-part quoted where RFC 5321 §4.1.2 asks for it. Without a local-part,
+// as a catch-all alias has it, it is "@example.org".
 func (a Address) String() string {
 	if a.IsZero() {
 		return ""
 	}
 	local := a.Local
-	if !isDotString(local) {
+	if local != "" && !isDotString(local) {
 		local = quote(local)
 	}
 	if a.Domain == "" {
