@@ -168,6 +168,28 @@ func (d *Directory) EndRename(ctx context.Context, r Rename) error {
 	return wrap(r.about(), err)
 }
 
+// Renames lists those that were begun and not ended.
+func (d *Directory) Renames(ctx context.Context) (list []Rename, err error) {
+	err = d.read(ctx, func(tx *sql.Tx) error {
+		rows, err := tx.QueryContext(ctx, `
+			SELECT r.from_domain, r.from_local, r.to_domain, r.to_local, r.keep_alias, a.local = r.to_local AND d.name = r.to_domain
+			FROM renames r JOIN accounts a ON a.id = r.account_id JOIN domains d ON d.id = a.domain_id ORDER BY r.created_s`)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			r := Rename{Resumed: true}
+			if err := rows.Scan(&r.From.Domain, &r.From.Local, &r.To.Domain, &r.To.Local, &r.KeepAlias, &r.Committed); err != nil {
+				return err
+			}
+			list = append(list, r)
+		}
+		return rows.Err()
+	})
+	return list, wrap("list renames", err)
+}
+
 // notRenaming is ErrInUse while a has a part in a rename.
 func notRenaming(ctx context.Context, tx *sql.Tx, a mail.Address) error {
 	var from, to mail.Address

@@ -62,6 +62,18 @@ func (d *Directory) Explain(ctx context.Context, a mail.Address) (Resolution, []
 	return d.follow(ctx, a, true)
 }
 
+// AliasesFileProblems says what is wrong with the aliases file, by line.
+func (d *Directory) AliasesFileProblems() []string {
+	if d.aliases == nil {
+		return nil
+	}
+	var list []string
+	for _, p := range d.aliases.Problems() {
+		list = append(list, p.String())
+	}
+	return list
+}
+
 func (d *Directory) follow(ctx context.Context, a mail.Address, explain bool) (r Resolution, steps []Step, err error) {
 	f := folded(a)
 	if f.Domain == "" && f.Local == postmaster {

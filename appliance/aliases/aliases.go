@@ -142,8 +142,8 @@ func (f *File) report(problems []Problem) {
 	}
 }
 
-// Check reads the file at path once and says all that is wrong with it.
-func Check(path string, fold func(string) string) []Problem { return read(path, fold).problems }
+// Problems is all that is wrong with the file now.
+func (f *File) Problems() []Problem { return f.current().problems }
 
 // contents is what the files said when they were read.
 type contents struct {

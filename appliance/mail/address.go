@@ -95,6 +95,25 @@ func ParseDomain(s string) (string, error) {
 	return d, nil
 }
 
+// ReadableDomain gives a domain name in the letters that its A-labels stand for,
+// where it can be read back as the same domain; else as it is.
+func ReadableDomain(domain string) string {
+	readable, err := idna.Display.ToUnicode(domain)
+	if err != nil {
+		return domain
+	}
+	if back, err := ParseDomain(readable); err != nil || back != domain {
+		return domain
+	}
+	return readable
+}
+
+// Readable is String for people, who need not know A-labels.
+func (a Address) Readable() string {
+	a.Domain = ReadableDomain(a.Domain)
+	return a.String()
+}
+
 // isLabel accepts LDH labels. QUIRK: and underscores, which real hosts have in
 // their names and so in their reverse-paths.
 func isLabel(l string) bool {

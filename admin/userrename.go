@@ -1,0 +1,105 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+
+	"maild/appliance/account"
+)
+
+// renamedView is what "user rename" gives in JSON.
+type renamedView struct {
+	Account   string `json:"account"`
+	From      string `json:"from"`
+	KeptAlias bool   `json:"kept_alias"`
+	Maildir   string `json:"maildir"`
+	Followed  int    `json:"followed"` // messages that came to the old name meanwhile
+	NewDomain string `json:"new_domain,omitempty"`
+}
+
+// renameUser moves the mail first and then says so in accounts.db: until then the daemon delivers to the old name, in a new tree if need be,
+// which is emptied into the other one in the end. The daemon takes back what it commits later than that.
+func renameUser(ctx context.Context, c *call) error {
+	to, err := address(c.Args().Get(1))
+	if err != nil {
+		return err
+	}
+	from, d, err := c.openUser(ctx, changing)
+	if err != nil {
+		return err
+	}
+	r, err := d.BeginRename(ctx, from, to, c.Bool("keep-alias"))
+	if errors.Is(err, account.ErrNotFound) {
+		return fmt.Errorf("%w: see \"mailctl user list\"", err)
+	}
+	if err != nil {
+		return err
+	}
+	old, next := account.Account{Address: r.From}.Name(), account.Account{Address: r.To}.Name()
+	v := renamedView{Account: next, From: old, KeptAlias: r.KeepAlias}
+	if v.Maildir, err = c.mail().Path(next); err != nil {
+		return err
+	}
+	if r.Resumed {
+		c.note("the renaming of %s was begun before and goes on", old)
+	}
+	if !r.Committed {
+		newDomain, err := c.moveAccount(ctx, d, r, old, next)
+		if err != nil {
+			return err
+		}
+		if newDomain {
+			v.NewDomain = r.To.Domain
+			c.note("mail for the new domain %s is taken now", r.To.Domain)
+		}
+	}
+	if v.Followed, err = c.mail().Absorb(ctx, old, next); err != nil {
+		return fmt.Errorf("account %s is renamed to %s, but not all of its mail has followed: %w: run the same command again", old, next, err)
+	}
+	if err := d.EndRename(ctx, r); err != nil {
+		return err
+	}
+	c.note("account %s is %s now; its mail is in %s", old, next, v.Maildir)
+	if r.KeepAlias {
+		c.note("mail for %s still arrives there", old)
+	}
+	if err := c.followRename(ctx, old, next); err != nil {
+		c.note("the index will notice later: %v", err)
+	}
+	return c.object(v)
+}
+
+// moveAccount gives the mail and then the account its new name. Where the mail cannot be moved, all is as before.
+func (c *call) moveAccount(ctx context.Context, d *account.Directory, r account.Rename, old, next string) (newDomain bool, err error) {
+	giveUp := func(err error) error { return errors.Join(err, d.EndRename(context.WithoutCancel(ctx), r)) }
+	if !r.Resumed && c.hasMail(next) {
+		path, err := c.mail().Path(next)
+		return false, giveUp(errors.Join(err, fmt.Errorf(
+			"there is mail of an earlier account %s in %s: delete it with \"mailctl user remove %s --purge\", or move it away", next, path, next)))
+	}
+	if err := ctx.Err(); err != nil {
+		return false, giveUp(err)
+	}
+	err = c.mail().Rename(old, next)
+	if errors.Is(err, syscall.EXDEV) {
+		err = fmt.Errorf("%w: the mail of both domains must lie on one file system", err)
+	}
+	if err != nil && c.hasMail(old) && !c.hasMail(next) {
+		return false, giveUp(err)
+	}
+	if err != nil {
+		return false, err
+	}
+	return d.CommitRename(ctx, r)
+}
+
+// followRename lets the index know, where no daemon does.
+func (c *call) followRename(ctx context.Context, old, next string) error {
+	if up, err := c.daemonUp(); up || err != nil {
+		return err
+	}
+	// One after the other, so that the messages keep their ids.
+	return errors.Join(c.forget(ctx, old), c.forget(ctx, next))
+}
