@@ -203,10 +203,15 @@ func read(path string, fold func(string) string) *contents {
 		c.problem(path, 0, fmt.Sprintf("%v: mail for names that stand only here is put off until it can be read", err))
 		return c
 	}
+	c.parse(path, text)
+	return c
+}
+
+// parse takes the text of the file in.
+func (c *contents) parse(path, text string) {
 	for _, line := range logicalLines(text) {
 		c.line(path, line)
 	}
-	return c
 }
 
 func (c *contents) problem(file string, line int, text string) {

@@ -20,6 +20,13 @@ type logicalLine struct {
 // in the middle of another.
 func logicalLines(text string) []logicalLine {
 	var list []logicalLine
+	var parts []string // of the line at hand
+	end := func() {
+		if len(parts) > 0 {
+			list[len(list)-1].text = strings.Join(parts, " ")
+		}
+		parts = nil
+	}
 	number := 0
 	for line := range strings.Lines(text) {
 		number++
@@ -28,11 +35,14 @@ func logicalLines(text string) []logicalLine {
 		switch {
 		case trimmed == "" || trimmed[0] == '#':
 		case (line[0] == ' ' || line[0] == '\t') && len(list) > 0:
-			list[len(list)-1].text += " " + trimmed
+			parts = append(parts, trimmed)
 		default:
-			list = append(list, logicalLine{number, trimmed})
+			end()
+			list = append(list, logicalLine{number: number})
+			parts = append(parts, trimmed)
 		}
 	}
+	end()
 	return list
 }
 
