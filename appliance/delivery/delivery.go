@@ -123,7 +123,13 @@ func (d *Delivery) stillThere(ctx context.Context, draft *store.Draft) error {
 		return nil
 	}
 	return &mail.Error{Status: mail.Status{Code: 450, Enhanced: mail.EnhancedCode{4, 2, 1}, Text: "mailbox is being moved or removed, try again"},
-		Cause: errors.Join(fmt.Errorf("account %s is gone", draft.Account()), draft.TakeBack())}
+		Cause: errors.Join(fmt.Errorf("account %s is gone", draft.Account()), draft.TakeBack(), d.tidy(draft.Account()))}
+}
+
+// tidy removes the empty tree that was made for an account that is gone.
+func (d *Delivery) tidy(account string) error {
+	_, err := d.Store.RemoveEmpty(account)
+	return err
 }
 
 // prepare receives the message into a file and links it for every account.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"maild/maildir"
@@ -17,13 +18,13 @@ import (
 // nor a delivery takes it for one.
 const renamedPrefix = ".renamed-"
 
-// maxAbsorbs is how often a tree may be made anew while it is taken away.
-const maxAbsorbs = 20
+// maxAbsorbs is how often a tree may be made anew, or get something more, while it is taken away.
+const maxAbsorbs = 100
 
 // Rename gives the tree of one account to another, by one rename that is durable
-// when it returns. Where the other has a tree, it was here before: nothing is
-// done then, nor where there is no tree at all. Both may lie in different
-// domains, but not on different file systems (syscall.EXDEV).
+// when it returns. Where the other has a tree with anything in it, it was here
+// before: nothing is done then, nor where there is no tree at all. Both may lie
+// in different domains, but not on different file systems (syscall.EXDEV).
 func (m *Mailboxes) Rename(from, to string) error {
 	old, err := m.Path(from)
 	if err != nil {
@@ -52,9 +53,6 @@ func renameTree(old, next string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := os.Lstat(next); !errors.Is(err, fs.ErrNotExist) {
-		return errors.Join(err, syncDirs(old, next))
-	}
 	domain := filepath.Dir(next)
 	if err := os.Mkdir(domain, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
@@ -62,10 +60,67 @@ func renameTree(old, next string) error {
 	if err := syncDir(filepath.Dir(domain)); err != nil {
 		return err
 	}
-	if err := os.Rename(old, next); err != nil {
-		return err
+	// A delivery that had begun for an account of that name may have made an empty tree there.
+	for range maxAbsorbs {
+		if empty, err := removeEmpty(next); !empty || err != nil {
+			return errors.Join(err, syncDirs(old, next))
+		}
+		err := os.Rename(old, next)
+		if !errors.Is(err, fs.ErrExist) && !errors.Is(err, syscall.ENOTEMPTY) {
+			return errors.Join(err, syncDirs(old, next))
+		}
 	}
-	return syncDirs(old, next)
+	return fmt.Errorf("%s is made again and again: end what delivers there", next)
+}
+
+// RemoveEmpty removes the tree of an account if there is nothing in it, no
+// message, folder or other file, and reports whether there is none now.
+func (m *Mailboxes) RemoveEmpty(account string) (gone bool, err error) {
+	path, err := m.Path(account)
+	if err != nil {
+		return false, err
+	}
+	gone, err = removeEmpty(path)
+	if err != nil {
+		return false, fmt.Errorf("mailbox of %s: %w", account, err)
+	}
+	return gone, nil
+}
+
+// removeEmpty removes directories only, which the kernel does only while they are empty.
+func removeEmpty(path string) (gone bool, err error) {
+	subs := []string{subNew, subCur, "tmp"}
+	entries, err := os.ReadDir(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	for _, e := range entries {
+		if !e.IsDir() || !slices.Contains(subs, e.Name()) {
+			return false, nil
+		}
+		if inside, err := os.ReadDir(filepath.Join(path, e.Name())); err != nil || len(inside) > 0 {
+			return false, ignoreNotExist(err)
+		}
+	}
+	for _, sub := range subs {
+		if err := os.Remove(filepath.Join(path, sub)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return false, remake(path) // something came just now: it is whole again
+		}
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, remake(path)
+	}
+	return true, nil
+}
+
+func ignoreNotExist(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // syncDirs makes what was moved between the directories of two paths durable.
@@ -100,21 +155,29 @@ func (m *Mailboxes) Absorb(ctx context.Context, from, to string) (messages int, 
 	// Moved aside first: what has the tree open finds it gone, and nobody delivers there behind our back.
 	aside := filepath.Join(filepath.Dir(old), renamedPrefix+filepath.Base(old))
 	for range maxAbsorbs {
-		n, err := m.drain(ctx, aside, to)
+		var n int
+		n, err = m.drain(ctx, aside, to)
 		messages += n
+		if errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, errLeft) {
+			continue // a delivery that has it open put something there just now, which it takes back or which is drained
+		}
 		if err != nil {
-			return messages, fmt.Errorf("bring mail of %s to %s: %w", from, to, err)
+			break
 		}
 		err = os.Rename(old, aside)
 		if errors.Is(err, fs.ErrNotExist) {
 			return messages, nil
 		}
 		if err != nil {
-			return messages, fmt.Errorf("bring mail of %s to %s: %w", from, to, err)
+			break
 		}
+		err = fmt.Errorf("%s is made anew again and again: end what delivers there", old)
 	}
-	return messages, fmt.Errorf("bring mail of %s to %s: %s is made anew again and again: end what delivers there", from, to, old)
+	return messages, fmt.Errorf("bring mail of %s to %s: %w", from, to, err)
 }
+
+// errLeft says that a tree has a message that cannot be moved.
+var errLeft = errors.New("is left: move it to where it belongs, and do this again")
 
 // drain moves the messages of the tree at path to account, and removes the tree.
 func (m *Mailboxes) drain(ctx context.Context, path, account string) (moved int, err error) {
@@ -147,7 +210,7 @@ func (m *Mailboxes) drain(ctx context.Context, path, account string) (moved int,
 func removeDrained(path string) error {
 	err := filepath.WalkDir(path, func(file string, e fs.DirEntry, err error) error {
 		if sub := filepath.Base(filepath.Dir(file)); err == nil && !e.IsDir() && (sub == subNew || sub == subCur) {
-			return fmt.Errorf("%s is left: move it to where it belongs, and do this again", file)
+			return fmt.Errorf("%s %w", file, errLeft)
 		}
 		return err
 	})
@@ -198,7 +261,11 @@ func moveFiles(ctx context.Context, source, target string) (moved int, err error
 		if err := os.Mkdir(target, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return moved, err
 		}
-		if err := moveFile(filepath.Join(source, e.Name()), filepath.Join(target, e.Name())); err != nil {
+		err := moveFile(filepath.Join(source, e.Name()), filepath.Join(target, e.Name()))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // a delivery has taken it back
+		}
+		if err != nil {
 			return moved, err
 		}
 		moved++
