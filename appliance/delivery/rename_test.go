@@ -2,8 +2,11 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -33,6 +36,28 @@ func TestAccountGone(t *testing.T) {
 	}
 	if ann, bob := f.files("ann", "new"), f.files("bob", "new"); len(ann) != 0 || len(bob) != 1 {
 		t.Errorf("ann has %v, bob %v", ann, bob)
+	}
+}
+
+// TestRenamedBeforeData renames an account after RCPT and before DATA, when its tree would be made anew for the message.
+func TestRenamedBeforeData(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	m := f.message("ann@example.org")
+	other := store.OpenMailboxes(filepath.Dir(filepath.Dir(f.path("ann", ""))))
+	defer other.Close()
+	rename(t, f.Accounts, other, local("ann"), local("anna"))
+	if res := f.deliver(m, "Subject: a\n\nb\n"); res[0].Status.Code != 450 || res[0].Action != mail.Delayed {
+		t.Errorf("result %v", res[0].Status)
+	}
+	if _, err := os.Stat(f.path("ann", "")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the old tree: %v", err)
+	}
+	if res := f.deliver(f.message("both@example.org"), "Subject: a\n\nb\n"); res[0].Status.Code != 250 {
+		t.Errorf("again: %v", res[0].Status)
+	}
+	if list := f.files("anna", "new"); len(list) != 1 {
+		t.Errorf("anna has %v", list)
 	}
 }
 
