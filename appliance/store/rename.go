@@ -158,8 +158,8 @@ func (m *Mailboxes) Absorb(ctx context.Context, from, to string) (messages int, 
 		var n int
 		n, err = m.drain(ctx, aside, to)
 		messages += n
-		if errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, errLeft) {
-			continue // a delivery that has it open put something there just now, which it takes back or which is drained
+		if errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, errLeft) || errors.Is(err, fs.ErrNotExist) {
+			continue // a delivery that has one of the trees open put something there just now, or took it away
 		}
 		if err != nil {
 			break
@@ -189,6 +189,9 @@ func (m *Mailboxes) drain(ctx context.Context, path, account string) (moved int,
 		return 0, err
 	}
 	err = m.Use(account, true, func(into *maildir.Tree) error {
+		if err := remake(into.Path()); err != nil {
+			return err
+		}
 		folders, err := tree.Folders()
 		for _, folder := range folders {
 			if err != nil {
