@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/text/unicode/norm"
-
 	"maild/appliance/account"
 	"maild/appliance/mail"
 	"maild/index"
@@ -37,7 +35,7 @@ func removeUser(ctx context.Context, c *call) error {
 	gone := errors.Is(err, account.ErrNotFound)
 	if gone {
 		// A removal that was interrupted, or kept the mail, is brought to its end.
-		u = account.Account{Address: mail.Address{Local: strings.ToLower(norm.NFC.String(a.Local)), Domain: a.Domain}}
+		u = account.Account{Address: mail.Address{Local: foldedLocal(a.Local), Domain: a.Domain}}
 	}
 	if err != nil && !(gone && purge && c.hasMail(u.Name())) {
 		return err
