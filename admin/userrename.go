@@ -74,12 +74,17 @@ func renameUser(ctx context.Context, c *call) error {
 // moveAccount gives the mail and then the account its new name. Where the mail cannot be moved, all is as before.
 func (c *call) moveAccount(ctx context.Context, d *account.Directory, r account.Rename, old, next string) (newDomain bool, err error) {
 	giveUp := func(err error) error { return errors.Join(err, d.EndRename(context.WithoutCancel(ctx), r)) }
+	path, err := c.mail().Path(next)
+	if err != nil {
+		return false, giveUp(err)
+	}
 	if !r.Resumed {
 		switch gone, err := c.mail().RemoveEmpty(next); {
 		case err != nil:
 			return false, giveUp(err)
 		case !gone:
-			return false, giveUp(fmt.Errorf("there is mail of an earlier account %s: delete it with \"mailctl user remove %s --purge\", or move it away", next, next))
+			return false, giveUp(fmt.Errorf("there is mail of an earlier account %s in %s: delete it with \"mailctl user remove %s --purge\", or move it away",
+				next, path, next))
 		}
 	}
 	if err := ctx.Err(); err != nil {
