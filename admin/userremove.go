@@ -44,11 +44,9 @@ func removeUser(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	if !gone {
-		// Before anybody is asked in vain.
-		if err := d.Removable(ctx, u.Address); err != nil {
-			return err
-		}
+	// Before anybody is asked in vain.
+	if err := d.Removable(ctx, u.Address); err != nil && !(gone && errors.Is(err, account.ErrNotFound)) {
+		return err
 	}
 	if c.Bool("dry-run") {
 		return c.dryRemoval(ctx, d, u, gone)

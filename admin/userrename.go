@@ -4,10 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"syscall"
 
 	"maild/appliance/account"
+	"maild/appliance/process"
 )
+
+// renameLock is held by the one mailctl that renames.
+const renameLock = "rename.lock"
 
 // renamedView is what "user rename" gives in JSON.
 type renamedView struct {
@@ -30,6 +35,15 @@ func renameUser(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	// One at a time: another that finished the same one meanwhile would have let the old name go.
+	lock, err := process.TakeLock(filepath.Join(c.box.cfg.DataDir, renameLock))
+	if errors.Is(err, process.ErrLocked) {
+		return fmt.Errorf("another \"mailctl user rename\" is at work: %w: wait for it to end", err)
+	}
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
 	r, err := d.BeginRename(ctx, from, to, c.Bool("keep-alias"))
 	if errors.Is(err, account.ErrNotFound) {
 		return fmt.Errorf("%w: see \"mailctl user list\"", err)

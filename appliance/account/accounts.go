@@ -196,7 +196,8 @@ func (d *Directory) RemoveAccount(ctx context.Context, a mail.Address) error {
 	return wrap("account "+a.String(), err)
 }
 
-// Removable is what RemoveAccount would say; nothing is changed.
+// Removable is what RemoveAccount would say; nothing is changed. ErrInUse, too,
+// for a name that is no account's now and has a part in a rename.
 func (d *Directory) Removable(ctx context.Context, a mail.Address) error {
 	a = folded(a)
 	err := d.read(ctx, func(tx *sql.Tx) error { return d.removable(ctx, tx, a) })
@@ -204,14 +205,14 @@ func (d *Directory) Removable(ctx context.Context, a mail.Address) error {
 }
 
 func (d *Directory) removable(ctx context.Context, tx *sql.Tx, a mail.Address) error {
+	if err := notRenaming(ctx, tx, a); err != nil {
+		return err
+	}
 	if _, _, err := account(ctx, tx, a); err != nil {
 		return err
 	}
 	if a == d.ownPostmaster() {
 		return fmt.Errorf("%w: it takes this host's own mail: set postmaster in the configuration to send that elsewhere", ErrInUse)
-	}
-	if err := notRenaming(ctx, tx, a); err != nil {
-		return err
 	}
 	return unused(ctx, tx, a)
 }
