@@ -62,6 +62,7 @@ func removeUser(ctx context.Context, c *call) error {
 	if err := d.RemoveAccount(ctx, u.Address); err != nil && !gone {
 		return err
 	}
+	c.noteAliasesFile(d, u.Address)
 	if !purge {
 		c.note("account %s is removed; its mail is kept in %s", u.Name(), path)
 		return c.object(doneView{Account: u.Name(), Maildir: path})

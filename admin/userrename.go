@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"maild/appliance/account"
+	"maild/appliance/mail"
 	"maild/appliance/process"
 )
 
@@ -78,11 +79,20 @@ func renameUser(ctx context.Context, c *call) error {
 	c.note("account %s is %s now; its mail is in %s", old, next, v.Maildir)
 	if r.KeepAlias {
 		c.note("mail for %s still arrives there", old)
+	} else {
+		c.noteAliasesFile(d, r.From)
 	}
 	if err := c.followRename(ctx, old, next); err != nil {
 		c.note("the index will notice later: %v", err)
 	}
 	return c.object(v)
+}
+
+// noteAliasesFile says where the aliases file, which mailctl does not write, leads to an address that is nobody's any more.
+func (c *call) noteAliasesFile(d *account.Directory, gone mail.Address) {
+	for _, where := range someOf(d.AliasesFileLeadingTo(gone)) {
+		c.note("%s still leads to %s: change that line", where, gone)
+	}
 }
 
 // moveAccount gives the mail and then the account its new name. Where the mail cannot be moved, all is as before.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"maild/appliance/aliases"
 	"maild/appliance/mail"
 )
 
@@ -60,6 +61,29 @@ func (d *Directory) Resolve(ctx context.Context, a mail.Address) (Resolution, er
 // Explain is Resolve, with each step on the way.
 func (d *Directory) Explain(ctx context.Context, a mail.Address) (Resolution, []Step, error) {
 	return d.follow(ctx, a, true)
+}
+
+// AliasesFileLeadingTo says where the aliases file has an address among its
+// targets, as "/etc/aliases:12 (root)".
+func (d *Directory) AliasesFileLeadingTo(a mail.Address) []string {
+	if d.aliases == nil {
+		return nil
+	}
+	a = folded(a)
+	var list []string
+	for _, e := range d.aliases.LeadingTo(func(t aliases.Target) bool { return d.fromFile(t) == a }) {
+		list = append(list, fmt.Sprintf("%s:%d (%s)", e.File, e.Line, e.Name))
+	}
+	return list
+}
+
+// fromFile is a target of the aliases file as an address.
+func (d *Directory) fromFile(t aliases.Target) mail.Address {
+	a := folded(t.Address)
+	if a.Domain == "" {
+		a.Domain = d.options.Hostname
+	}
+	return a
 }
 
 // AliasesFileProblems says what is wrong with the aliases file, by line.

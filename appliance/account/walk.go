@@ -206,10 +206,7 @@ func (w *walk) inFile(a, name mail.Address, stripped bool) (found bool, err erro
 	targets := make([]mail.Address, len(e.Targets))
 	literal := make([]bool, len(e.Targets))
 	for i, t := range e.Targets {
-		targets[i], literal[i] = folded(t.Address), t.Literal
-		if targets[i].Domain == "" {
-			targets[i].Domain = w.d.options.Hostname
-		}
+		targets[i], literal[i] = w.d.fromFile(t), t.Literal
 	}
 	w.note(Step{Address: name, Kind: StepFile, To: targets, File: e.File, Line: e.Line, Refused: e.Refused})
 	return true, w.expand(name, targets, literal)

@@ -107,6 +107,18 @@ func (f *File) Lookup(name string) (Entry, bool, error) {
 	return e, ok, e.fault
 }
 
+// LeadingTo lists the entries that have such a target, in the order of the file.
+func (f *File) LeadingTo(such func(Target) bool) []Entry {
+	var list []Entry
+	for _, e := range f.current().entries {
+		if slices.ContainsFunc(e.Targets, such) {
+			list = append(list, e)
+		}
+	}
+	slices.SortFunc(list, func(a, b Entry) int { return a.Line - b.Line })
+	return list
+}
+
 // current is the contents as they are now, or were a second ago.
 func (f *File) current() *contents {
 	f.mu.Lock()
