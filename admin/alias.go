@@ -16,15 +16,23 @@ import (
 func (c *call) aliasCommand(ctx context.Context) *cli.Command {
 	return &cli.Command{Name: "alias", Usage: "addresses that stand for others", Subcommands: []*cli.Command{
 		c.verb(ctx, &cli.Command{Name: "add", Usage: "make an address stand for others, or add to those", ArgsUsage: "ALIAS TARGET…",
-			Description: "The targets are accounts or other aliases of this box. An alias that exists gets more targets.",
-			UsageText:   "mailctl alias add info@example.org anna@example.org bill@example.org"}, 2, -1, addAlias),
+			Description: "The targets are accounts or other aliases of this box, or addresses elsewhere. An alias that exists gets more targets.\n" +
+				"@example.org is the catch-all: it gets the mail for every name of the domain that nobody has.\n\n" +
+				"maild does not send mail to other hosts yet. Until it does, mail for an alias that leads to one is put off (451 4.3.5) for\n" +
+				"all of its targets, so that the sender tries again for some days.",
+			UsageText: "mailctl alias add info@example.org anna@example.org bill@example.org\nmailctl alias add @example.org anna@example.org"}, 2, -1, addAlias),
 		c.verb(ctx, &cli.Command{Name: "list", Usage: "list the aliases",
-			Description: "Columns: alias, targets (separated by commas), created.",
+			Description: "Columns: alias, targets (separated by commas), created. What stands in the aliases file, \"mailctl alias resolve\" shows.",
 			Flags:       []cli.Flag{&cli.StringFlag{Name: "domain", Usage: "only those of `DOMAIN`"}},
 			UsageText:   "mailctl alias list --domain example.org"}, 0, 0, listAliases),
 		c.verb(ctx, &cli.Command{Name: "remove", Usage: "remove an alias, or some of its targets", ArgsUsage: "ALIAS [TARGET…]",
 			Description: "Without targets the alias goes altogether, as it does with its last target.",
 			UsageText:   "mailctl alias remove info@example.org\nmailctl alias remove info@example.org bill@example.org"}, 1, -1, removeAlias),
+		c.verb(ctx, &cli.Command{Name: "resolve", Usage: "explain who gets the mail for an address", ArgsUsage: "ADDRESS",
+			Description: "Shows each step as the daemon takes it: account, alias, the name without its subaddress, the aliases file (with the line),\n" +
+				"catch-all. Columns: depth, address, step, what it leads to, where that stands. A suspended account\n" +
+				"gets its mail, too. The exit code is 3 when nobody gets it. A name without a domain is one of this host.",
+			UsageText: "mailctl alias resolve info+shop@example.org\nmailctl alias resolve root --json"}, 1, 1, resolveAlias),
 	}}
 }
 
@@ -43,10 +51,36 @@ func texts(list []mail.Address) []string {
 	return out
 }
 
+// aliasName reads the name of an alias, which may be a catch-all.
+func aliasName(s string) (mail.Address, error) {
+	domain, ok := strings.CutPrefix(s, "@")
+	if !ok {
+		return address(s)
+	}
+	name, err := domainName(domain)
+	return mail.Address{Domain: name}, err
+}
+
+// shown is an address as people read it, on a terminal, and as it is kept elsewhere.
+func (c *call) shown(a mail.Address) string {
+	if c.form() == formTable {
+		return a.Readable()
+	}
+	return a.String()
+}
+
+func (c *call) allShown(list []mail.Address) []string {
+	out := make([]string, len(list))
+	for i, a := range list {
+		out[i] = c.shown(a)
+	}
+	return out
+}
+
 // addresses reads all arguments as addresses: the alias, then its targets.
 func (c *call) addresses() (alias mail.Address, targets []mail.Address, err error) {
 	for i, arg := range c.Args().Slice() {
-		a, err := address(arg)
+		a, err := aliasName(arg)
 		switch {
 		case err != nil:
 			return alias, nil, err
@@ -75,6 +109,13 @@ func addAlias(ctx context.Context, c *call) error {
 		return err
 	}
 	c.note("%s leads to %s now", alias, strings.Join(texts(targets), ", "))
+	r, err := d.Resolve(ctx, alias)
+	if err != nil {
+		return err
+	}
+	if len(r.Outside) > 0 {
+		c.note("mail for it is put off as long as maild cannot send to other hosts: it leads to %s", strings.Join(texts(r.Outside), ", "))
+	}
 	return c.object(aliasView{Alias: alias.String(), Targets: texts(targets)})
 }
 
@@ -102,9 +143,9 @@ func listAliases(ctx context.Context, c *call) error {
 		if domain != "" && a.Address.Domain != domain {
 			continue
 		}
-		targets, created := texts(a.Targets), a.Created.UTC()
-		row := []string{a.Address.String(), strings.Join(targets, ","), c.moment(a.Created)}
-		if err := l.add(row, aliasView{a.Address.String(), targets, &created}); err != nil {
+		created := a.Created.UTC()
+		row := []string{c.shown(a.Address), strings.Join(c.allShown(a.Targets), ","), c.moment(a.Created)}
+		if err := l.add(row, aliasView{a.Address.String(), texts(a.Targets), &created}); err != nil {
 			return err
 		}
 	}

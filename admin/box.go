@@ -165,7 +165,7 @@ func (c *call) accounts(ctx context.Context, p purpose) (*account.Directory, err
 		return b.directory, nil
 	}
 	o := account.Options{Path: b.cfg.AccountsDB(), Hostname: b.cfg.Hostname, Separator: b.cfg.Delivery.SubaddressSeparator,
-		Postmaster: b.cfg.Postmaster, ReadOnly: p == reading}
+		Postmaster: b.cfg.Postmaster, Aliases: b.aliasesFile(), ReadOnly: p == reading}
 	d, err := account.Open(ctx, o)
 	if p == reading && !b.copied && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, account.ErrOlder)) {
 		o.ReadOnly = false
@@ -179,6 +179,14 @@ func (c *call) accounts(ctx context.Context, p purpose) (*account.Directory, err
 	}
 	b.directory = d
 	return d, nil
+}
+
+// aliasesFile is the aliases file of the box whose data it is; a copy without a configuration has none that is known.
+func (b *box) aliasesFile() string {
+	if b.copied && b.file == "" {
+		return ""
+	}
+	return b.cfg.Delivery.AliasesFile
 }
 
 // mail gives the mailboxes.
@@ -286,7 +294,7 @@ func (c *call) caughtUpIndex(ctx context.Context) (*index.Index, error) {
 	return ix, nil
 }
 
-// address reads the name of an account or alias from the command line.
+// address reads the name of an account or of one who gets mail from the command line.
 func address(s string) (mail.Address, error) {
 	a, err := mail.ParseAddress(s)
 	if err != nil {

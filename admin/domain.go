@@ -20,6 +20,8 @@ func (c *call) domainCommand(ctx context.Context) *cli.Command {
 		c.verb(ctx, &cli.Command{Name: "list", Usage: "list the domains",
 			Description: "Columns: domain, accounts, aliases, created.",
 			UsageText:   "mailctl domain list --json"}, 0, 0, listDomains),
+		c.verb(ctx, &cli.Command{Name: "show", Usage: "show a domain: its accounts, aliases and mail", ArgsUsage: "DOMAIN",
+			UsageText: "mailctl domain show example.org --json"}, 1, 1, showDomain),
 		c.verb(ctx, &cli.Command{Name: "remove", Usage: "take no more mail for a domain", ArgsUsage: "DOMAIN",
 			Description: "The domain must have no accounts and no aliases any more.",
 			UsageText:   "mailctl domain remove example.org"}, 1, 1, removeDomain),
@@ -56,6 +58,14 @@ func addDomain(ctx context.Context, c *call) error {
 	}{name})
 }
 
+// shownDomain is a domain as people read it, on a terminal, and as it is kept elsewhere.
+func (c *call) shownDomain(name string) string {
+	if c.form() == formTable {
+		return mail.ReadableDomain(name)
+	}
+	return name
+}
+
 // domainView is a domain in JSON.
 type domainView struct {
 	Domain   string    `json:"domain"`
@@ -78,7 +88,7 @@ func listDomains(ctx context.Context, c *call) error {
 	}
 	l := c.list(column{name: "domain"}, column{name: "accounts", right: true}, column{name: "aliases", right: true}, column{name: "created"})
 	for _, d := range domains {
-		row := []string{d.Name, fmt.Sprint(d.Accounts), fmt.Sprint(d.Aliases), c.moment(d.Created)}
+		row := []string{c.shownDomain(d.Name), fmt.Sprint(d.Accounts), fmt.Sprint(d.Aliases), c.moment(d.Created)}
 		if err := l.add(row, domainView{d.Name, d.Accounts, d.Aliases, d.Created.UTC()}); err != nil {
 			return err
 		}

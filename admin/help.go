@@ -24,12 +24,7 @@ func helpApp(b *strings.Builder, app *cli.App) {
 	fmt.Fprintf(b, "mailctl - %s\n\nUsage: mailctl [flags] COMMAND …\n\nCommands:\n", app.Usage)
 	var rows [][2]string
 	for _, cmd := range app.Commands {
-		if len(cmd.Subcommands) == 0 {
-			rows = append(rows, [2]string{cmd.Name, cmd.Usage})
-		}
-		for _, sub := range cmd.Subcommands {
-			rows = append(rows, [2]string{cmd.Name + " " + sub.Name, sub.Usage})
-		}
+		rows = append(rows, verbsOf("", cmd)...)
 	}
 	helpRows(b, rows)
 	b.WriteString("\nFlags, which may stand anywhere:\n")
@@ -46,6 +41,18 @@ func helpApp(b *strings.Builder, app *cli.App) {
 		"  mailctl --root /backup/maild user list --json\n")
 }
 
+// verbsOf gives the commands that do something, in cmd or it alone, by their names from above down.
+func verbsOf(above string, cmd *cli.Command) [][2]string {
+	if len(cmd.Subcommands) == 0 {
+		return [][2]string{{above + cmd.Name, cmd.Usage}}
+	}
+	var rows [][2]string
+	for _, sub := range cmd.Subcommands {
+		rows = append(rows, verbsOf(above+cmd.Name+" ", sub)...)
+	}
+	return rows
+}
+
 func helpCommand(b *strings.Builder, app *cli.App, path []*cli.Command) {
 	cmd, name := path[len(path)-1], app.Name
 	for _, p := range path {
@@ -56,7 +63,7 @@ func helpCommand(b *strings.Builder, app *cli.App, path []*cli.Command) {
 		fmt.Fprintf(b, "Usage: %s COMMAND …\n\nCommands:\n", name)
 		var rows [][2]string
 		for _, sub := range cmd.Subcommands {
-			rows = append(rows, [2]string{sub.Name, sub.Usage})
+			rows = append(rows, verbsOf("", sub)...)
 		}
 		helpRows(b, rows)
 	} else {

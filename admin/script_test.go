@@ -31,13 +31,13 @@ import (
 //	@ terminal 80                from here on, output goes to a terminal so wide; 0 is none
 //	@ daemon up                  or down: a daemon holds the lock
 //	@ disk FREE SIZE FILES       octets and files that the disk has room for
-//	@ write FILE TEXT            a file in the data directory is overwritten
+//	@ write FILE TEXT            a file in the data directory is overwritten; \n in TEXT is a line feed
 //	@ remove FILE                or removed
 //	@ empty index                an index is made that no mail has been read into yet
 //	@ rewrite ACCOUNT OLD NEW    in the messages of an INBOX, one word is put in the place of another of the same length, behind the back of the index
 //	# text                       a remark
 //
-// In what is expected, <root> is the data directory, <time>, <minute> and <stamp> are times, <key> the name of a message file, <password> a generated password, and <any>
+// In what is expected, <root> is the data directory, <time>, <minute> and <stamp> are times, <key> the name of a message file, <password> and <app password> generated passwords, and <any>
 // whatever is there up to a comma, a brace, or the end of the field. With UPDATE_TESTDATA set, the files are written anew instead; what they then say must be read.
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -148,12 +148,13 @@ func (s *script) command(line string) {
 // placeholders says what stands for each.
 func placeholders() map[string]string {
 	return map[string]string{
-		"<time>":     `\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z`,
-		"<minute>":   `\d{4}-\d\d-\d\d \d\d:\d\d`,
-		"<key>":      `\d+\.M\d+P\d+Q\d+\.[^"/:\n\t]*`,
-		"<password>": `[0-9a-z]{4}(?:-[0-9a-z]{4}){4}`,
-		"<stamp>":    `\d{8}T\d{6}\.\d+Z`,
-		"<any>":      `[^\n\t,}]*`,
+		"<time>":         `\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z`,
+		"<minute>":       `\d{4}-\d\d-\d\d \d\d:\d\d`,
+		"<key>":          `\d+\.M\d+P\d+Q\d+\.[^"/:\n\t]*`,
+		"<app password>": `[0-9a-z]{6}(?:-[0-9a-z]{6}){3}`,
+		"<password>":     `[0-9a-z]{4}(?:-[0-9a-z]{4}){4}`,
+		"<stamp>":        `\d{8}T\d{6}\.\d+Z`,
+		"<any>":          `[^\n\t,}]*`,
 	}
 }
 
@@ -173,6 +174,7 @@ func withPlaceholders(text string) string {
 	text = regexp.MustCompile(p["<minute>"]).ReplaceAllStringFunc(text, recent("2006-01-02 15:04", "<minute>"))
 	text = regexp.MustCompile(p["<stamp>"]).ReplaceAllString(text, "<stamp>")
 	text = regexp.MustCompile(p["<key>"]).ReplaceAllString(text, "<key>")
+	text = regexp.MustCompile(p["<app password>"]).ReplaceAllString(text, "<app password>")
 	return regexp.MustCompile(p["<password>"]).ReplaceAllString(text, "<password>")
 }
 
@@ -231,7 +233,7 @@ func (s *script) directive(words []string) {
 			s.daemon = nil
 		}
 	case "write":
-		err = os.WriteFile(filepath.Join(s.root, words[1]), []byte(strings.Join(words[2:], " ")), 0o600)
+		err = os.WriteFile(filepath.Join(s.root, words[1]), []byte(strings.NewReplacer(`\n`, "\n", "<root>", s.root).Replace(strings.Join(words[2:], " "))), 0o600)
 	case "empty":
 		err = s.emptyIndex()
 	case "rewrite":

@@ -206,7 +206,7 @@ func (c *call) where(text bool) (query.And, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(all, x), nil
+	return append(all, canonicalNames(x)), nil
 }
 
 // countFlag sees that nothing is asked for beside --count that it would ignore.
@@ -353,7 +353,7 @@ func (c *call) searchedAccounts(ctx context.Context) (query.Or, error) {
 			if err != nil {
 				return nil, err
 			}
-			names = append(names, query.Account{Name: strings.ToLower(a.Local) + "@" + a.Domain})
+			names = append(names, query.Account{Name: accountName(a)})
 			continue
 		}
 		all, err := c.mail().Accounts(ctx)
@@ -362,7 +362,7 @@ func (c *call) searchedAccounts(ctx context.Context) (query.Or, error) {
 		}
 		before := len(names)
 		for _, name := range all {
-			if at := strings.LastIndexByte(name, '@'); strings.EqualFold(name[:at], user) {
+			if at := strings.LastIndexByte(name, '@'); foldedLocal(name[:at]) == foldedLocal(user) {
 				names = append(names, query.Account{Name: name})
 			}
 		}

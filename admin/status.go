@@ -141,11 +141,30 @@ func (c *call) lookAtAccounts(ctx context.Context, v *statusView) error {
 		v.Accounts += d.Accounts
 		v.Aliases += d.Aliases
 	}
+	renames, err := d.Renames(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range renames {
+		v.problem("the renaming of %s to %s was interrupted: finish it with \"mailctl user rename %s %s\"", r.From, r.To, r.From, r.To)
+	}
+	for _, p := range someOf(d.AliasesFileProblems()) {
+		v.problem("%s", p)
+	}
 	users, err := d.Accounts(ctx, account.Filter{})
 	if err != nil {
 		return err
 	}
 	return c.lookAtMaildirs(v, users)
+}
+
+// someOf gives the first of a list of problems that may be long.
+func someOf(list []string) []string {
+	const most = 10
+	if len(list) <= most {
+		return list
+	}
+	return append(list[:most:most], fmt.Sprintf("and %d more of this kind", len(list)-most))
 }
 
 // lookAtMaildirs sees whether the accounts' mail is where it belongs. An account gets its Maildir with its first message at the latest, so a missing one

@@ -34,11 +34,19 @@ func (c *call) userCommand(ctx context.Context) *cli.Command {
 			UsageText: "mailctl user suspend anna@example.org"}, 1, 1, suspendUser),
 		c.verb(ctx, &cli.Command{Name: "resume", Usage: "let a suspended user log in again", ArgsUsage: "ADDRESS",
 			UsageText: "mailctl user resume anna@example.org"}, 1, 1, resumeUser),
+		c.verb(ctx, &cli.Command{Name: "rename", Usage: "give an account another address; its mail, passwords and aliases follow", ArgsUsage: "OLD NEW",
+			Description: "Mail that is on its way to the old address while this runs is not lost. From then on the old address is refused, unless\n" +
+				"--keep-alias leaves it as an alias. A run that was interrupted is brought to its end by the same command.",
+			Flags:     []cli.Flag{&cli.BoolFlag{Name: "keep-alias", Usage: "let the old address stay, as an alias of the new one"}},
+			UsageText: "mailctl user rename anna@example.org anna.meyer@example.org --keep-alias"}, 2, 2, renameUser),
 		c.verb(ctx, &cli.Command{Name: "remove", Usage: "remove an account; its mail is kept", ArgsUsage: "ADDRESS",
 			Description: "The mail stays where it is, can still be searched, and belongs to the next account of the same name. --purge\ndeletes it, which cannot be undone.",
-			Flags: []cli.Flag{&cli.BoolFlag{Name: "purge", Usage: "delete the mail, too"},
+			Flags: []cli.Flag{&cli.BoolFlag{Name: "keep-mail", Usage: "keep the mail, as without --purge"},
+				&cli.BoolFlag{Name: "purge", Usage: "delete the mail, too"},
+				&cli.BoolFlag{Name: "dry-run", Usage: "only say what would go"},
 				&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask"}},
-			UsageText: "mailctl user remove anna@example.org\nmailctl user remove anna@example.org --purge --yes"}, 1, 1, removeUser),
+			UsageText: "mailctl user remove anna@example.org\nmailctl user remove anna@example.org --purge --dry-run\nmailctl user remove anna@example.org --purge --yes"}, 1, 1, removeUser),
+		c.appPasswordCommand(ctx),
 	}}
 }
 
@@ -177,7 +185,7 @@ func listUsers(ctx context.Context, c *call) error {
 		column{name: "created"})
 	for _, u := range users {
 		v := viewUser(u)
-		if err := l.add([]string{v.Account, v.State, c.limit(u.QuotaOctets, c.size), c.limit(u.QuotaMessages, nil), c.moment(u.Created)}, v); err != nil {
+		if err := l.add([]string{c.shown(u.Address), v.State, c.limit(u.QuotaOctets, c.size), c.limit(u.QuotaMessages, nil), c.moment(u.Created)}, v); err != nil {
 			return err
 		}
 	}

@@ -12,9 +12,11 @@ import (
 type userDetail struct {
 	userView
 	Maildir  string   `json:"maildir"`
-	Aliases  []string `json:"aliases"`
+	Aliases  []string `json:"aliases"`  // a catch-all is "@example.org"
 	Messages *int64   `json:"messages"` // null when the index does not answer
 	Octets   *int64   `json:"octets"`
+
+	AppPasswords []appPasswordView `json:"app_passwords"`
 }
 
 func showUser(ctx context.Context, c *call) error {
@@ -33,6 +35,11 @@ func showUser(ctx context.Context, c *call) error {
 	if v.Aliases, err = aliasesOf(ctx, d, u); err != nil {
 		return err
 	}
+	apps, err := d.AppPasswords(ctx, u.Address)
+	if err != nil {
+		return err
+	}
+	v.AppPasswords = viewAppPasswords(apps)
 	messages, size := "unknown", "unknown"
 	if n, octets, err := c.usage(ctx, u.Name()); err != nil {
 		c.note("how much mail there is cannot be told: %s", explain(err, c.owner()))
@@ -41,7 +48,7 @@ func showUser(ctx context.Context, c *call) error {
 		messages, size = fmt.Sprint(n), c.size(octets)
 	}
 	return c.facts([]fact{
-		{"account", v.Account},
+		{"account", c.shown(u.Address)},
 		{"state", v.State},
 		{"maildir", v.Maildir},
 		{"messages", messages},
@@ -49,6 +56,7 @@ func showUser(ctx context.Context, c *call) error {
 		{"quota", c.limit(v.QuotaOctets, c.size)},
 		{"quota messages", c.limit(v.QuotaMessages, nil)},
 		{"aliases", strings.Join(v.Aliases, ",")},
+		{"app passwords", c.appPasswordNames(apps)},
 		{"created", c.moment(v.Created)},
 	}, v)
 }

@@ -166,7 +166,7 @@ func accountNames(args []string) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		names = append(names, strings.ToLower(a.Local)+"@"+a.Domain)
+		names = append(names, accountName(a))
 	}
 	return names, nil
 }

@@ -93,7 +93,7 @@ func (a *Appliance) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if a.accounts, err = openAccounts(ctx, a.cfg); err != nil {
+	if a.accounts, err = openAccounts(ctx, a.cfg, a.log); err != nil {
 		return err
 	}
 	if err := a.accounts.EnsureLocal(ctx); err != nil {
@@ -109,12 +109,15 @@ func (a *Appliance) open(ctx context.Context) (err error) {
 	return err
 }
 
-func openAccounts(ctx context.Context, cfg config.Config) (*account.Directory, error) {
-	return account.Open(ctx, accountOptions(cfg))
+func openAccounts(ctx context.Context, cfg config.Config, log *slog.Logger) (*account.Directory, error) {
+	o := accountOptions(cfg)
+	o.Log = log
+	return account.Open(ctx, o)
 }
 
 func accountOptions(cfg config.Config) account.Options {
-	return account.Options{Path: cfg.AccountsDB(), Separator: cfg.Delivery.SubaddressSeparator, Hostname: cfg.Hostname, Postmaster: cfg.Postmaster}
+	return account.Options{Path: cfg.AccountsDB(), Separator: cfg.Delivery.SubaddressSeparator, Hostname: cfg.Hostname, Postmaster: cfg.Postmaster,
+		Aliases: cfg.Delivery.AliasesFile}
 }
 
 // openTLS loads the certificate that cfg names, or a self-signed one.
@@ -230,7 +233,7 @@ func (a *Appliance) Reload(ctx context.Context, cfg config.Config) (restart []st
 
 func (a *Appliance) reopenAccounts(ctx context.Context, cfg config.Config) (*account.Directory, error) {
 	cfg.DataDir = a.cfg.DataDir
-	next, err := openAccounts(ctx, cfg)
+	next, err := openAccounts(ctx, cfg, a.log)
 	if err != nil {
 		return nil, err
 	}

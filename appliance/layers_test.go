@@ -26,7 +26,7 @@ func layers() [][]string {
 		{"appliance/spelling"},
 		{"index/header", "index/query"}, // parts of index, with no need of it
 		{"maildir", "index", "appliance/mail", "appliance/process"},
-		{"appliance/message", "appliance/dsn", "appliance/config"},
+		{"appliance/message", "appliance/dsn", "appliance/config", "appliance/aliases"},
 		{"appliance/account"},
 		{"appliance/store", "appliance/queue", "appliance/relay"},
 		{"appliance/delivery"},

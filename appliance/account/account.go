@@ -1,5 +1,6 @@
 // Package account knows whose mail this box takes: domains, accounts, aliases,
-// password hashes and quota limits, kept in accounts.db.
+// password hashes and quota limits, kept in accounts.db. Names at the box's own
+// domain that it does not know are looked up in an aliases(5) file.
 //
 // A [Directory] is that file, opened. The daemon and any number of mailctl
 // processes have it open at once; each change is one transaction, on disk
@@ -12,8 +13,9 @@
 //
 // An address is matched without regard to case or to the way its letters are
 // composed (Unicode NFC): an account or an alias of exactly that name comes
-// first, then the name without its subaddress. A suspended account may not log
-// in, but still receives mail: senders need not know, and nothing is lost.
+// first, then the name without its subaddress, then the aliases file, and last
+// the domain's catch-all. A suspended account may not log in, but still receives
+// mail: senders need not know, and nothing is lost.
 //
 // The mail of user@domain lives in DOMAIN/USER below the mail directory, so
 // both are checked here to be one safe path component each.
@@ -23,9 +25,11 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"log/slog"
 	"path/filepath"
 	"time"
 
+	"maild/appliance/aliases"
 	"maild/appliance/mail"
 )
 
@@ -39,7 +43,6 @@ var (
 	ErrInUse    = errors.New("is in use")        // something else points here
 	ErrLoop     = errors.New("is a loop")        // aliases that lead back, or too deep
 	ErrTooMany  = errors.New("is too large")     // an alias that expands beyond all measure
-	ErrForeign  = errors.New("is not local")     // an alias's target outside this box
 	ErrPassword = errors.New("password refused") // too short, too long, or not text
 	ErrHash     = errors.New("not a password hash")
 
@@ -77,8 +80,8 @@ type Domain struct {
 
 // Alias is a local address that stands for others.
 type Alias struct {
-	Address mail.Address
-	Targets []mail.Address // accounts or aliases, in the order they were added
+	Address mail.Address   // without a local-part: the domain's catch-all
+	Targets []mail.Address // accounts, aliases or outside, in the order they were added
 	Created time.Time
 }
 
@@ -94,6 +97,8 @@ type Options struct {
 	Hostname   string       // the box's own domain, canonical
 	Separator  string       // between a user and the subaddress; "" = none
 	Postmaster mail.Address // gets postmaster's mail; zero: postmaster@Hostname
+	Aliases    string       // path of an aliases(5) file for names at Hostname; "" = none
+	Log        *slog.Logger // what is wrong with that file; nil: nobody is told
 }
 
 // Directory is an open accounts.db.
@@ -101,8 +106,17 @@ type Directory struct {
 	db      *sql.DB
 	options Options
 	slots   chan struct{} // one for each password verification under way
+	aliases *aliases.File // nil: there is none
 
 	onVerify func() // test hook: a password is being verified
+}
+
+// log is where to complain.
+func (d *Directory) log() *slog.Logger {
+	if d.options.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return d.options.Log
 }
 
 // Close releases the file. Calls under way end with an error.

@@ -38,6 +38,9 @@ func open(t testing.TB, o Options) *Directory {
 
 func addr(t testing.TB, s string) mail.Address {
 	t.Helper()
+	if domain, ok := strings.CutPrefix(s, "@"); ok {
+		return mail.Address{Domain: domain} // a catch-all
+	}
 	a, err := mail.ParseAddress(s)
 	if err != nil {
 		t.Fatal(err)
@@ -219,7 +222,8 @@ func TestDomains(t *testing.T) {
 		list[1].Name != "full.example" || list[1].Accounts != 2 || list[1].Aliases != 1 || list[1].Created.IsZero() {
 		t.Errorf("domains: %+v, %v", list, err)
 	}
-	wants(t, d.RemoveDomain(ctx, "full.example"), ErrNotEmpty, "domain full.example is not empty: accounts: 2, aliases: 1")
+	wants(t, d.RemoveDomain(ctx, "full.example"), ErrNotEmpty,
+		"domain full.example is not empty: accounts: anna@full.example, bob@full.example; aliases: team@full.example: remove them first")
 	wants(t, d.RemoveDomain(ctx, "none.example"), ErrNotFound, "domain none.example does not exist")
 	if err := d.RemoveDomain(ctx, "EMPTY.example"); err != nil {
 		t.Error(err)
@@ -261,9 +265,8 @@ func TestAliases(t *testing.T) {
 	wants(t, try("x@a.example", "nobody@a.example"), ErrNotFound, "alias x@a.example cannot be: target nobody@a.example does not exist")
 	wants(t, try("x@a.example", "anna+tag@a.example"), ErrNotFound, "without a subaddress")
 	wants(t, try("x@none.example", "anna@a.example"), ErrNotFound, "domain none.example does not exist: add it first")
-	wants(t, try("x@a.example", "anna@a.example", "eve@gmail.example"), ErrForeign, "target eve@gmail.example is not local")
 	wants(t, try("x@a.example", "x@a.example"), ErrLoop)
-	wants(t, try("team@a.example", "all@b.example"), ErrLoop, "all@b.example leads back to it")
+	wants(t, try("team@a.example", "all@b.example"), ErrLoop, "team@a.example → all@b.example → team@a.example")
 	wants(t, try(`"a b"@a.example`), ErrInvalid)
 	_, err = d.AddAccount(ctx, addr(t, "team@a.example"), "")
 	wants(t, err, ErrExists, "as an alias")

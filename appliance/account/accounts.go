@@ -56,6 +56,9 @@ func addAccount(ctx context.Context, tx *sql.Tx, a mail.Address, hash string) (n
 	if err != nil {
 		return false, err
 	}
+	if err := notRenaming(ctx, tx, a); err != nil {
+		return false, err
+	}
 	switch _, err := aliasID(ctx, tx, a); {
 	case err == nil:
 		return false, fmt.Errorf("%w: as an alias: remove that first", ErrExists)
@@ -182,13 +185,7 @@ func (d *Directory) update(ctx context.Context, a mail.Address, set string, valu
 func (d *Directory) RemoveAccount(ctx context.Context, a mail.Address) error {
 	a = folded(a)
 	err := d.write(ctx, func(tx *sql.Tx) error {
-		if _, _, err := account(ctx, tx, a); err != nil {
-			return err
-		}
-		if a == d.ownPostmaster() {
-			return fmt.Errorf("%w: it takes this host's own mail: set postmaster in the configuration to send that elsewhere", ErrInUse)
-		}
-		if err := unused(ctx, tx, a); err != nil {
+		if err := d.removable(ctx, tx, a); err != nil {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, `
@@ -197,6 +194,40 @@ func (d *Directory) RemoveAccount(ctx context.Context, a mail.Address) error {
 		return err
 	})
 	return wrap("account "+a.String(), err)
+}
+
+// Removable is what RemoveAccount would say; nothing is changed. ErrInUse, too,
+// for a name that is no account's now and has a part in a rename.
+func (d *Directory) Removable(ctx context.Context, a mail.Address) error {
+	a = folded(a)
+	err := d.read(ctx, func(tx *sql.Tx) error { return d.removable(ctx, tx, a) })
+	return wrap("account "+a.String(), err)
+}
+
+func (d *Directory) removable(ctx context.Context, tx *sql.Tx, a mail.Address) error {
+	if err := notRenaming(ctx, tx, a); err != nil {
+		return err
+	}
+	if _, _, err := account(ctx, tx, a); err != nil {
+		return err
+	}
+	if a == d.ownPostmaster() {
+		return fmt.Errorf("%w: it takes this host's own mail: set postmaster in the configuration to send that elsewhere", ErrInUse)
+	}
+	return unused(ctx, tx, a)
+}
+
+// Exists reports whether there is an account of that name, "user@domain", at
+// this moment.
+func (d *Directory) Exists(ctx context.Context, name string) (there bool, err error) {
+	at := strings.LastIndexByte(name, '@')
+	if at < 0 {
+		return false, nil
+	}
+	err = d.db.QueryRowContext(ctx, `
+		SELECT EXISTS (SELECT 1 FROM accounts a JOIN domains d ON d.id = a.domain_id WHERE d.name = ? AND a.local = ?)`,
+		name[at+1:], name[:at]).Scan(&there)
+	return there, wrap("account "+name, err)
 }
 
 // unused is ErrInUse, with their names, while aliases lead to a.

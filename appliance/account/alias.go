@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"maild/appliance/mail"
@@ -19,13 +18,14 @@ const (
 )
 
 // AddAlias makes alias stand for the targets, or adds targets to it. Each must
-// be an account or another alias as it stands, without subaddress.
+// be an account or another alias as it stands, without subaddress, or an address
+// in a domain that is not ours. An alias without a local-part is its domain's
+// catch-all: it gets what no other name does.
 //
 // Errors: ErrExists if alias is an account, or all of the targets are there
-// already; ErrNotFound if a target or the alias's domain does not exist;
-// ErrForeign for a target in a domain of somebody else; ErrLoop if a target
-// leads back or lies too deep; ErrTooMany beyond 1000 targets; ErrInvalid for a
-// name that cannot be. Nothing is changed then.
+// already; ErrNotFound if a target or the alias's domain does not exist; ErrLoop
+// if a target leads back, with the way, or lies too deep; ErrTooMany beyond 1000
+// targets; ErrInvalid for a name that cannot be. Nothing is changed then.
 func (d *Directory) AddAlias(ctx context.Context, alias mail.Address, targets []mail.Address) error {
 	a, err := aliasAddress(alias)
 	if err != nil {
@@ -47,8 +47,7 @@ func (d *Directory) addAlias(ctx context.Context, tx *sql.Tx, a mail.Address, ta
 	case !errors.Is(err, ErrNotFound):
 		return err
 	}
-	ancestors, err := leadingTo(ctx, tx, a)
-	if err != nil {
+	if err := notRenaming(ctx, tx, a); err != nil {
 		return err
 	}
 	id, err := ensureAlias(ctx, tx, a)
@@ -58,9 +57,6 @@ func (d *Directory) addAlias(ctx context.Context, tx *sql.Tx, a mail.Address, ta
 	added := false
 	for _, target := range targets {
 		target = folded(target)
-		if slices.Contains(ancestors, target) {
-			return fmt.Errorf("%w: %s leads back to it", ErrLoop, target)
-		}
 		if err := targetExists(ctx, tx, target); err != nil {
 			return err
 		}
@@ -73,8 +69,15 @@ func (d *Directory) addAlias(ctx context.Context, tx *sql.Tx, a mail.Address, ta
 	if !added {
 		return fmt.Errorf("%w with these targets", ErrExists)
 	}
+	if err := d.expand(ctx, tx, a, true); err != nil {
+		return err
+	}
+	ancestors, err := leadingTo(ctx, tx, a)
+	if err != nil {
+		return err
+	}
 	for _, ancestor := range ancestors {
-		if _, err := d.expand(ctx, tx, ancestor); err != nil {
+		if err := d.expand(ctx, tx, ancestor, false); err != nil {
 			return err
 		}
 	}
@@ -83,13 +86,12 @@ func (d *Directory) addAlias(ctx context.Context, tx *sql.Tx, a mail.Address, ta
 
 // targetExists says what is wrong with a target, in words about the target.
 func targetExists(ctx context.Context, tx *sql.Tx, target mail.Address) error {
-	_, err := domainID(ctx, tx, target.Domain)
-	if errors.Is(err, ErrNotFound) {
-		return fmt.Errorf("cannot be: target %s %w: mail is not passed on to other hosts yet: name an address in a local domain",
-			target, ErrForeign)
+	if target.Local == "" {
+		return fmt.Errorf("%w: target %s is a catch-all: name an address", ErrInvalid, target)
 	}
+	_, err := domainID(ctx, tx, target.Domain)
 	if err != nil {
-		return err
+		return ignoreNotFound(err) // outside
 	}
 	if _, _, err := account(ctx, tx, target); !errors.Is(err, ErrNotFound) {
 		return err
@@ -179,13 +181,13 @@ func removeAlias(ctx context.Context, tx *sql.Tx, a mail.Address, targets []mail
 // Aliases lists all aliases in the order of domain and local-part.
 func (d *Directory) Aliases(ctx context.Context) (list []Alias, err error) {
 	err = d.read(ctx, func(tx *sql.Tx) error {
-		list, err = aliases(ctx, tx)
+		list, err = allAliases(ctx, tx)
 		return err
 	})
 	return list, wrap("list aliases", err)
 }
 
-func aliases(ctx context.Context, tx *sql.Tx) ([]Alias, error) {
+func allAliases(ctx context.Context, tx *sql.Tx) ([]Alias, error) {
 	rows, err := tx.QueryContext(ctx, `
 		SELECT d.name, a.local, a.created_s, t.domain, t.local
 		FROM aliases a JOIN domains d ON d.id = a.domain_id JOIN alias_targets t ON t.alias_id = a.id

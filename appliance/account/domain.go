@@ -5,7 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+
+	"maild/appliance/mail"
 )
 
 // AddDomain makes this box take mail for a domain. ErrExists if it does so
@@ -26,7 +29,7 @@ func (d *Directory) AddDomain(ctx context.Context, name string) error {
 }
 
 // RemoveDomain ends it. ErrNotEmpty while the domain has accounts or aliases,
-// with their numbers; ErrNotFound if there is no such domain.
+// with their names; ErrNotFound if there is no such domain.
 func (d *Directory) RemoveDomain(ctx context.Context, name string) error {
 	name, err := domainName(name)
 	if err != nil {
@@ -41,12 +44,50 @@ func (d *Directory) RemoveDomain(ctx context.Context, name string) error {
 			return ErrNotFound
 		}
 		if n := list[0]; n.Accounts > 0 || n.Aliases > 0 {
-			return fmt.Errorf("%w: accounts: %d, aliases: %d: remove them first", ErrNotEmpty, n.Accounts, n.Aliases)
+			return notEmpty(ctx, tx, n)
 		}
 		_, err = tx.ExecContext(ctx, `DELETE FROM domains WHERE name = ?`, name)
 		return err
 	})
 	return wrap("domain "+name, err)
+}
+
+// maxNamed is how many names an error lists.
+const maxNamed = 10
+
+// notEmpty is ErrNotEmpty with what is in a domain.
+func notEmpty(ctx context.Context, tx *sql.Tx, n Domain) error {
+	users, err := addresses(tx.QueryContext(ctx, `
+		SELECT d.name, a.local FROM accounts a JOIN domains d ON d.id = a.domain_id WHERE d.name = ? ORDER BY a.local LIMIT ?`, n.Name, maxNamed))
+	if err != nil {
+		return err
+	}
+	names, err := addresses(tx.QueryContext(ctx, `
+		SELECT d.name, a.local FROM aliases a JOIN domains d ON d.id = a.domain_id WHERE d.name = ? ORDER BY a.local LIMIT ?`, n.Name, maxNamed))
+	if err != nil {
+		return err
+	}
+	var parts []string
+	if n.Accounts > 0 {
+		parts = append(parts, "accounts: "+named(users, n.Accounts))
+	}
+	if n.Aliases > 0 {
+		parts = append(parts, "aliases: "+named(names, n.Aliases))
+	}
+	return fmt.Errorf("%w: %s: remove them first", ErrNotEmpty, strings.Join(parts, "; "))
+}
+
+// named lists names, of which there are total.
+func named(list []mail.Address, total int64) string {
+	names := make([]string, 0, len(list))
+	for _, a := range list {
+		names = append(names, a.String())
+	}
+	text := strings.Join(names, ", ")
+	if more := total - int64(len(list)); more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
 
 // Domains lists the local domains in the order of their names.
@@ -116,7 +157,7 @@ func wrap(about string, err error) error {
 	if err == nil {
 		return nil
 	}
-	for _, verdict := range []error{ErrExists, ErrNotFound, ErrNotEmpty, ErrInUse, ErrLoop, ErrTooMany, ErrForeign} {
+	for _, verdict := range []error{ErrExists, ErrNotFound, ErrNotEmpty, ErrInUse, ErrLoop, ErrTooMany} {
 		if errors.Is(err, verdict) {
 			return fmt.Errorf("%s %w", about, err)
 		}

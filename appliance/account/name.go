@@ -61,13 +61,13 @@ func accountLocal(local, separator string) (string, error) {
 }
 
 // aliasAddress gives the folded address of an alias. It names no file, so its
-// local-part may have any printable characters.
+// local-part may have any printable characters; none at all is the catch-all.
 func aliasAddress(a mail.Address) (mail.Address, error) {
 	f := folded(a)
 	why := ""
 	switch {
-	case f.Local == "" || len(f.Local) > mail.MaxLocalPartOctets:
-		why = fmt.Sprintf("a local-part has 1 to %d octets", mail.MaxLocalPartOctets)
+	case len(f.Local) > mail.MaxLocalPartOctets:
+		why = fmt.Sprintf("a local-part has at most %d octets", mail.MaxLocalPartOctets)
 	case !utf8.ValidString(a.Local) || f.Local != fold(f.Local):
 		why = "its local-part is not plain text"
 	case strings.ContainsFunc(f.Local, func(r rune) bool { return !unicode.IsPrint(r) }):

@@ -14,6 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"maild/appliance/aliases"
 )
 
 // What can be wrong with the file as a whole. Each leaves it untouched.
@@ -51,6 +53,9 @@ func Open(ctx context.Context, o Options) (*Directory, error) {
 		return nil, fmt.Errorf("accounts database %s: %w", path, err)
 	}
 	d := &Directory{db: db, options: o, slots: make(chan struct{}, verifications)}
+	if o.Aliases != "" {
+		d.aliases = aliases.Open(o.Aliases, fold, d.log())
+	}
 	if err := d.accept(ctx); err != nil {
 		return nil, fmt.Errorf("accounts database %s: %w", path, errors.Join(err, db.Close()))
 	}

@@ -155,13 +155,16 @@ func decode(s string, least, most int) ([]byte, bool) {
 
 // Generate makes a password of 100 random bits that can be read out and typed:
 // five groups of four, without letters and digits that look alike.
-func Generate() string {
+func Generate() string { return generate(5, 4) }
+
+// generate makes groups of so many characters, five random bits each.
+func generate(groups, each int) string {
 	const alphabet = "abcdefghijkmnpqrstuvwxyz23456789" // 32, no l, o, 0, 1
-	random := make([]byte, 20)
+	random := make([]byte, groups*each)
 	rand.Read(random) // never fails, says its documentation
 	var b strings.Builder
 	for i, r := range random {
-		if i > 0 && i%4 == 0 {
+		if i > 0 && i%each == 0 {
 			b.WriteByte('-')
 		}
 		b.WriteByte(alphabet[r%32])

@@ -161,7 +161,7 @@ func TestAuthenticate(t *testing.T) {
 		if err != tt.err || tt.err == nil && a.Name() != tt.want {
 			t.Errorf("%q with %q: %v, %v, want %q, %v", tt.name, tt.password, a, err, tt.want, tt.err)
 		}
-		if tt.err != nil && a != (Account{}) {
+		if tt.err != nil && a != (Login{}) {
 			t.Errorf("%q was told of %v", tt.name, a)
 		}
 		// What is refused must have cost as much as what is taken.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"maild/appliance/aliases"
 	"maild/appliance/mail"
 )
 
@@ -19,7 +20,7 @@ type Kind int
 
 // The kinds of address.
 const (
-	Local   Kind = iota + 1 // it has at least one account
+	Local   Kind = iota + 1 // it leads to accounts, or by an alias to somebody outside
 	Unknown                 // the domain is ours, the name is nobody's
 	Foreign                 // the domain is not ours
 )
@@ -40,68 +41,104 @@ func (k Kind) String() string {
 // Resolution is what an address leads to.
 type Resolution struct {
 	Kind     Kind
-	Accounts []Account // who gets the mail, each once, in the aliases' order; only when Local
+	Accounts []Account      // who gets the mail, each once, in the aliases' order; only when Local
+	Outside  []mail.Address // and to whom it would have to be passed on; only when Local
 }
 
 // Resolve says who gets the mail for an address: the account or alias of that
-// name, or of the name without its subaddress. "postmaster", with any local
-// domain or none, always leads to somebody: where nobody has that name to
+// name, or of the name without its subaddress; at the host's own domain whom the
+// aliases file names; and then the domain's catch-all. "postmaster", with any
+// local domain or none, always leads to somebody: where nobody has that name to
 // Options.Postmaster, and else to the host's own postmaster account. At the
 // host's own domain Options.Postmaster goes before the account.
 //
 // An error is a fault of this box, never of the address.
-func (d *Directory) Resolve(ctx context.Context, a mail.Address) (r Resolution, err error) {
+func (d *Directory) Resolve(ctx context.Context, a mail.Address) (Resolution, error) {
+	r, _, err := d.follow(ctx, a, false)
+	return r, err
+}
+
+// Explain is Resolve, with each step on the way.
+func (d *Directory) Explain(ctx context.Context, a mail.Address) (Resolution, []Step, error) {
+	return d.follow(ctx, a, true)
+}
+
+// AliasesFileLeadingTo says where the aliases file has an address among its
+// targets, as "/etc/aliases:12 (root)".
+func (d *Directory) AliasesFileLeadingTo(a mail.Address) []string {
+	if d.aliases == nil {
+		return nil
+	}
+	a = folded(a)
+	var list []string
+	for _, e := range d.aliases.LeadingTo(func(t aliases.Target) bool { return d.fromFile(t) == a }) {
+		list = append(list, fmt.Sprintf("%s:%d (%s)", e.File, e.Line, e.Name))
+	}
+	return list
+}
+
+// fromFile is a target of the aliases file as an address.
+func (d *Directory) fromFile(t aliases.Target) mail.Address {
+	a := folded(t.Address)
+	if a.Domain == "" {
+		a.Domain = d.options.Hostname
+	}
+	return a
+}
+
+// AliasesFileProblems says what is wrong with the aliases file, by line.
+func (d *Directory) AliasesFileProblems() []string {
+	if d.aliases == nil {
+		return nil
+	}
+	var list []string
+	for _, p := range d.aliases.Problems() {
+		list = append(list, p.String())
+	}
+	return list
+}
+
+func (d *Directory) follow(ctx context.Context, a mail.Address, explain bool) (r Resolution, steps []Step, err error) {
 	f := folded(a)
 	if f.Domain == "" && f.Local == postmaster {
 		f.Domain = d.options.Hostname
 	}
 	err = d.read(ctx, func(tx *sql.Tx) error {
-		r, err = d.resolve(ctx, tx, f)
+		r, steps, err = d.resolve(ctx, tx, f, explain)
 		return err
 	})
 	if err != nil {
-		return Resolution{}, fmt.Errorf("resolve %s: %w", a, err)
+		return Resolution{}, steps, fmt.Errorf("resolve %s: %w", a, err)
 	}
-	return r, nil
+	return r, steps, nil
 }
 
-func (d *Directory) resolve(ctx context.Context, tx *sql.Tx, a mail.Address) (Resolution, error) {
+func (d *Directory) resolve(ctx context.Context, tx *sql.Tx, a mail.Address, explain bool) (Resolution, []Step, error) {
+	w := &walk{d: d, ctx: ctx, tx: tx, explain: explain, seen: map[mail.Address]bool{}}
 	_, err := domainID(ctx, tx, a.Domain)
 	if errors.Is(err, ErrNotFound) {
-		return Resolution{Kind: Foreign}, nil
+		w.note(Step{Address: a, Kind: StepOutside})
+		return Resolution{Kind: Foreign}, w.steps, nil
 	}
 	if err != nil {
-		return Resolution{}, err
+		return Resolution{}, nil, err
 	}
-	for _, candidate := range d.candidates(a) {
-		list, err := d.expand(ctx, tx, candidate)
-		if err != nil {
-			return Resolution{}, err
-		}
-		if len(list) > 0 {
-			return Resolution{Kind: Local, Accounts: list}, nil
-		}
+	if a.Local == postmaster {
+		err = w.postmaster(a)
+	} else {
+		_, err = w.visit(a, everything)
 	}
-	return Resolution{Kind: Unknown}, nil
-}
-
-// candidates are the names to look up, in this order.
-func (d *Directory) candidates(a mail.Address) []mail.Address {
-	if a.Local != postmaster {
-		return d.withBase(a)
+	switch {
+	case err != nil:
+		return Resolution{}, w.steps, err
+	case len(w.accounts)+len(w.outside) == 0:
+		return Resolution{Kind: Unknown}, w.steps, nil
 	}
-	own, configured := d.ownPostmaster(), d.withBase(folded(d.options.Postmaster))
-	if a == own {
-		return append(configured, own)
-	}
-	return append(append([]mail.Address{a}, configured...), own)
+	return Resolution{Kind: Local, Accounts: w.accounts, Outside: w.outside}, w.steps, nil
 }
 
 // withBase is a, and then a without its subaddress if it has one.
 func (d *Directory) withBase(a mail.Address) []mail.Address {
-	if a.IsZero() {
-		return nil
-	}
 	list := []mail.Address{a}
 	if s := d.options.Separator; s != "" {
 		if i := strings.Index(a.Local, s); i > 0 {
@@ -113,56 +150,6 @@ func (d *Directory) withBase(a mail.Address) []mail.Address {
 
 func (d *Directory) ownPostmaster() mail.Address {
 	return mail.Address{Local: postmaster, Domain: d.options.Hostname}
-}
-
-// expand gives the account of exactly this name, or those its alias leads to,
-// or none.
-func (d *Directory) expand(ctx context.Context, tx *sql.Tx, a mail.Address) ([]Account, error) {
-	e := &expansion{ctx: ctx, tx: tx, seen: map[mail.Address]bool{}}
-	if err := e.visit(a, 0); err != nil {
-		return nil, err
-	}
-	return e.accounts, nil
-}
-
-// expansion walks from an alias to its accounts, depth first.
-type expansion struct {
-	ctx      context.Context
-	tx       *sql.Tx
-	seen     map[mail.Address]bool
-	targets  int
-	accounts []Account
-}
-
-func (e *expansion) visit(a mail.Address, depth int) error {
-	if e.seen[a] {
-		return nil
-	}
-	e.seen[a] = true
-	found, _, err := account(e.ctx, e.tx, a)
-	if err == nil {
-		e.accounts = append(e.accounts, found)
-		return nil
-	}
-	if !errors.Is(err, ErrNotFound) {
-		return err
-	}
-	targets, err := targetsOf(e.ctx, e.tx, a)
-	if err != nil || len(targets) == 0 {
-		return err
-	}
-	if depth == maxDepth {
-		return fmt.Errorf("%w or as good as one: more than %d aliases lie behind one another at %s", ErrLoop, maxDepth, a)
-	}
-	if e.targets += len(targets); e.targets > maxTargets {
-		return fmt.Errorf("%w: it would lead to more than %d addresses", ErrTooMany, maxTargets)
-	}
-	for _, target := range targets {
-		if err := e.visit(target, depth+1); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // OwnsReversePath reports whether an account may send as a: its own address,

@@ -52,6 +52,29 @@ CREATE TABLE alias_targets (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX alias_targets_by_name ON alias_targets (domain, local);
+`, `
+CREATE TABLE app_passwords (
+	id            INTEGER PRIMARY KEY,
+	account_id    INTEGER NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+	name          TEXT NOT NULL,              -- what its user calls it, NFC
+	password_hash TEXT NOT NULL,              -- PHC string; those of one account have one salt
+	created_s     INTEGER NOT NULL,
+	used_s        INTEGER NOT NULL DEFAULT 0, -- last login, to the hour; 0 = never
+	UNIQUE (account_id, name)
+) STRICT;
+
+-- A change of an account's name that has begun: until its mail has followed.
+CREATE TABLE renames (
+	account_id  INTEGER PRIMARY KEY REFERENCES accounts (id),
+	from_domain TEXT NOT NULL,
+	from_local  TEXT NOT NULL,
+	to_domain   TEXT NOT NULL,
+	to_local    TEXT NOT NULL,
+	keep_alias  INTEGER NOT NULL CHECK (keep_alias IN (0, 1)),
+	created_s   INTEGER NOT NULL,
+	UNIQUE (from_domain, from_local),
+	UNIQUE (to_domain, to_local)
+) STRICT;
 `}
 }
 

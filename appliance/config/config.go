@@ -74,6 +74,7 @@ type Limits struct {
 // Delivery says how a local address becomes an account.
 type Delivery struct {
 	SubaddressSeparator string // one ASCII character; "" = off
+	AliasesFile         string // aliases(5), for names at Hostname; absolute; "" = off
 }
 
 // Index says what the index keeps.
@@ -118,7 +119,7 @@ func defaults() Config {
 			WriteTimeout:    Duration(time.Minute),
 			ShutdownTimeout: Duration(30 * time.Second),
 		},
-		Delivery: Delivery{SubaddressSeparator: "+"},
+		Delivery: Delivery{SubaddressSeparator: "+", AliasesFile: "/etc/aliases"},
 		Index:    Index{Headers: []string{}, Sweep: Duration(30 * time.Second)},
 		Log:      Log{Level: "info", Format: "text"},
 	}

@@ -103,6 +103,10 @@ func otherKeys() []key {
 		{"delivery.subaddress_separator", `anna+shop@example.org is delivered to anna@example.org. "" takes every
 address as it stands.`,
 			text(func(c *Config) *string { return &c.Delivery.SubaddressSeparator }, separator)},
+		{"delivery.aliases_file", `Who gets the mail for names at hostname that are no accounts or aliases of
+mailctl: see aliases(5). It need not exist; it is read again when it changes.
+Programs and files as targets are refused. "" reads none.`,
+			text(func(c *Config) *string { return &c.Delivery.AliasesFile }, absoluteOrNone)},
 		{"index.headers", `More header fields to index, as in ["X-Spam-Status", "Delivered-To"], or "all".
 Other fields can be searched, too: their files are read at that time.`,
 			list(func(c *Config) *[]string { return &c.Index.Headers }, fieldName)},

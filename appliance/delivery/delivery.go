@@ -49,13 +49,19 @@ type Message struct {
 
 // Recipient finds who gets the mail for a forward-path. An error carries the
 // status for the client: 550 5.1.1 for nobody, 550 5.7.1 for another host's
-// address. trusted is a client that could send to other hosts, if this one could.
+// address, 451 4.3.5 for an alias that leads to another host. trusted is a client that could send to other hosts, if this one could.
 func (d *Delivery) Recipient(ctx context.Context, to mail.ForwardPath, trusted bool) (Recipient, error) {
 	res, err := d.Accounts.Resolve(ctx, to.Address)
 	if err != nil {
 		return Recipient{}, fmt.Errorf("resolve %s: %w", to.Path(), err)
 	}
 	switch {
+	case len(res.Outside) > 0:
+		// Put off, for everybody whom the alias names: an administrator has asked for what this server cannot do yet, and that is no
+		// fault of the message. None of those gets it twice when the client tries again.
+		d.Log.Warn("deliver", "to", to.Path(), "status", "put off: an alias leads to another host, to which this server cannot send yet",
+			"outside", res.Outside[0].String())
+		return Recipient{}, mail.Reject(451, mail.EnhancedCode{4, 3, 5}, "mail for this address is passed on to another host, which this server cannot do yet")
 	case res.Kind == account.Local:
 		r := Recipient{Path: to}
 		for _, a := range res.Accounts {
@@ -91,11 +97,39 @@ func (d *Delivery) Deliver(ctx context.Context, m Message, read func(io.Writer) 
 		if err != nil {
 			break
 		}
-		if _, err := draft.Commit(block); err != nil {
+		_, err := draft.Commit(block)
+		if err == nil {
+			err = d.stillThere(ctx, draft)
+		}
+		if err != nil {
 			failed[draft.Account()] = err
 		}
 	}
 	return m.results(err, failed)
+}
+
+// stillThere takes a message back that was committed for an account which is gone
+// by now. An account is renamed or removed first in accounts.db and then looked
+// after for mail that came to it meanwhile; so mail that is committed while the
+// account is still there is found by that, and what comes later the client
+// brings again, to whoever has the address then.
+func (d *Delivery) stillThere(ctx context.Context, draft *store.Draft) error {
+	there, err := d.Accounts.Exists(context.WithoutCancel(ctx), draft.Account())
+	if there || err != nil {
+		// Whatever hinders the question, the message is in its place.
+		if err != nil {
+			d.Log.Warn("deliver", "account", draft.Account(), "err", err)
+		}
+		return nil
+	}
+	return &mail.Error{Status: mail.Status{Code: 450, Enhanced: mail.EnhancedCode{4, 2, 1}, Text: "mailbox is being moved or removed, try again"},
+		Cause: errors.Join(fmt.Errorf("account %s is gone", draft.Account()), draft.TakeBack(), d.tidy(draft.Account()))}
+}
+
+// tidy removes the empty tree that was made for an account that is gone.
+func (d *Delivery) tidy(account string) error {
+	_, err := d.Store.RemoveEmpty(account)
+	return err
 }
 
 // prepare receives the message into a file and links it for every account.

@@ -40,13 +40,14 @@ func (a Address) IsZero() bool { return a == Address{} }
 func (a Address) IsASCII() bool { return isASCII(a.Local) }
 
 // String is the address as it stands in SMTP commands and header fields, with
-// the local-part quoted where RFC 5321 §4.1.2 asks for it.
+// the local-part quoted where RFC 5321 §4.1.2 asks for it. Without a local-part,
+// as a catch-all alias has it, it is "@example.org".
 func (a Address) String() string {
 	if a.IsZero() {
 		return ""
 	}
 	local := a.Local
-	if !isDotString(local) {
+	if local != "" && !isDotString(local) {
 		local = quote(local)
 	}
 	if a.Domain == "" {
@@ -92,6 +93,25 @@ func ParseDomain(s string) (string, error) {
 		}
 	}
 	return d, nil
+}
+
+// ReadableDomain gives a domain name in the letters that its A-labels stand for,
+// where it can be read back as the same domain; else as it is.
+func ReadableDomain(domain string) string {
+	readable, err := idna.Display.ToUnicode(domain)
+	if err != nil {
+		return domain
+	}
+	if back, err := ParseDomain(readable); err != nil || back != domain {
+		return domain
+	}
+	return readable
+}
+
+// Readable is String for people, who need not know A-labels.
+func (a Address) Readable() string {
+	a.Domain = ReadableDomain(a.Domain)
+	return a.String()
 }
 
 // isLabel accepts LDH labels. QUIRK: and underscores, which real hosts have in

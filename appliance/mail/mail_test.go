@@ -109,6 +109,41 @@ func TestStatusOf(t *testing.T) {
 	}
 }
 
+func TestReadable(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"jörg@xn--bcher-kva.example":  "jörg@bücher.example",
+		"jörg@BÜCHER.example":         "jörg@bücher.example",
+		"a@bu\u0308cher.example":      "a@bücher.example", // decomposed
+		"a@bücher。example":            "a@bücher.example", // U+3002, as a Japanese keyboard has it
+		"a@xn--fiqs8s":                "a@中国",
+		"a@faß.example":               "a@faß.example",
+		"a@xn--fa-hia.example":        "a@faß.example",
+		"a@fass.example":              "a@fass.example",
+		"a@example.org":               "a@example.org",
+		"a@my_host.xn--bcher-kva.org": "a@my_host.xn--bcher-kva.org", // no host name of IDNA: it stays as it is
+		"a@xn--0.example":             "a@xn--0.example",             // nothing that Punycode could mean
+		"a@xn--a.example":             "a@xn--a.example",
+		"a@[192.0.2.1]":               "a@[192.0.2.1]",
+		`"a b"@xn--bcher-kva.example`: `"a b"@bücher.example`,
+	} {
+		a, err := ParseAddress(in)
+		if err != nil {
+			t.Errorf("%q: %v", in, err)
+			continue
+		}
+		if got := a.Readable(); got != want {
+			t.Errorf("%q (%s) is readable as %q, want %q", in, a, got, want)
+		}
+		if again, err := ParseAddress(a.Readable()); err != nil || again != a {
+			t.Errorf("%q is read again as %s, %v", a.Readable(), again, err)
+		}
+	}
+	if got := (Address{Domain: "xn--bcher-kva.example"}).Readable(); got != "@bücher.example" {
+		t.Errorf("a catch-all is readable as %q", got)
+	}
+}
+
 func FuzzParseAddress(f *testing.F) {
 	for _, s := range []string{"ann@example.org", `"a\"b"@[IPv6:::1]`, "ü@bücher.example", "a..b@c", "<>"} {
 		f.Add(s)
@@ -124,6 +159,9 @@ func FuzzParseAddress(f *testing.F) {
 		}
 		if b, err := ParseAddress(out); err != nil || b != a {
 			t.Fatalf("%q: %q does not parse back: %+v, %v", s, out, b, err)
+		}
+		if b, err := ParseAddress(a.Readable()); err != nil || b != a {
+			t.Fatalf("%q: for people it is %q, which is read as %+v, %v", s, a.Readable(), b, err)
 		}
 		if strings.ContainsAny(a.Domain, "/\\ @<>") {
 			t.Fatalf("%q: domain %q", s, a.Domain)

@@ -49,8 +49,12 @@ func (s *session) authenticate(name, password string) error {
 		}
 		return toReply(err)
 	}
-	s.user = &a
-	s.c.log.Info("auth", "account", a.Name(), "status", "235 2.7.0", "elapsed", time.Since(start).Round(time.Microsecond))
+	s.user = &a.Account
+	log := s.c.log
+	if a.AppPassword != "" {
+		log = log.With("app_password", a.AppPassword)
+	}
+	log.Info("auth", "account", a.Name(), "status", "235 2.7.0", "elapsed", time.Since(start).Round(time.Microsecond))
 	return nil
 }
 

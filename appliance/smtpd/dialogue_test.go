@@ -1,12 +1,15 @@
 package smtpd
 
 import (
+	"encoding/base64"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+
+	"maild/appliance/mail"
 )
 
 // TestDialogues plays testdata/*.smtp against a server. In these files
@@ -19,6 +22,10 @@ import (
 //	EOF                expects the server to close the connection
 //	mail ann 1         expects so many messages in the INBOX of ann@example.org
 //	has ann text       expects text in one of them
+//	app ann            makes an app password for ann@example.org; $plain(ann) is the initial response of AUTH PLAIN with it
+//	suspend ann        suspends that account
+//	alias a@b c@d      makes an alias; one for the whole domain is @b
+//	file root: ann     writes the aliases file; \n is a line feed
 //
 // Empty lines and lines with # say nothing.
 func TestDialogues(t *testing.T) {
@@ -32,7 +39,7 @@ func TestDialogues(t *testing.T) {
 			t.Parallel()
 			text, err := os.ReadFile(file)
 			must(t, err)
-			p := player{t: t, b: newBench(t, nil)}
+			p := player{t: t, b: newBench(t, nil), plain: map[string]string{}}
 			for i, line := range strings.Split(string(text), "\n") {
 				p.at = fmt.Sprintf("%s:%d", file, i+1)
 				p.play(line)
@@ -46,10 +53,11 @@ func TestDialogues(t *testing.T) {
 
 // player is where in a dialogue a test is.
 type player struct {
-	t  *testing.T
-	b  *bench
-	c  *client
-	at string
+	t     *testing.T
+	b     *bench
+	c     *client
+	at    string
+	plain map[string]string // initial responses
 }
 
 func (p *player) play(line string) {
@@ -82,13 +90,42 @@ func (p *player) play(line string) {
 		}
 	case "mail", "has":
 		p.look(word, rest)
+	case "app", "suspend", "alias", "file":
+		p.prepare(word, rest)
 	default:
 		p.t.Fatalf("%s: %q is not understood", p.at, line)
 	}
 }
 
+// prepare does what an administrator does.
+func (p *player) prepare(word, rest string) {
+	p.t.Helper()
+	ctx := p.t.Context()
+	ann := mail.Address{Local: rest, Domain: "example.org"}
+	switch word {
+	case "app":
+		password, err := p.b.accounts.AddAppPassword(ctx, ann, "phone")
+		must(p.t, err)
+		p.plain["$plain("+rest+")"] = base64.StdEncoding.EncodeToString([]byte("\x00" + ann.String() + "\x00" + password))
+	case "suspend":
+		must(p.t, p.b.accounts.Suspend(ctx, ann))
+	case "alias":
+		var list []mail.Address
+		for _, word := range strings.Fields(rest) {
+			local, domain, _ := strings.Cut(word, "@")
+			list = append(list, mail.Address{Local: local, Domain: domain})
+		}
+		must(p.t, p.b.accounts.AddAlias(ctx, list[0], list[1:]))
+	case "file":
+		must(p.t, os.WriteFile(p.b.aliases, []byte(strings.ReplaceAll(rest, `\n`, "\n")+"\n"), 0o600))
+	}
+}
+
 // fill makes $repeat(x,3) in a line xxx.
 func (p *player) fill(s string) string {
+	for name, response := range p.plain {
+		s = strings.ReplaceAll(s, name, response)
+	}
 	before, rest, ok := strings.Cut(s, "$repeat(")
 	if !ok {
 		return s

@@ -38,6 +38,7 @@ type bench struct {
 	srv      *Server
 	mail     *store.Mailboxes
 	accounts *account.Directory
+	aliases  string // the aliases file
 	addrs    map[Kind]net.Addr
 	served   sync.WaitGroup
 }
@@ -46,7 +47,8 @@ type bench struct {
 func newBench(t testing.TB, change func(*Config)) *bench {
 	t.Helper()
 	dir, ctx := t.TempDir(), context.Background()
-	accounts, err := account.Open(ctx, account.Options{Path: filepath.Join(dir, "accounts.db"), Hostname: testHost, Separator: "+"})
+	accounts, err := account.Open(ctx, account.Options{Path: filepath.Join(dir, "accounts.db"), Hostname: testHost, Separator: "+",
+		Aliases: filepath.Join(dir, "aliases")})
 	must(t, err)
 	must(t, accounts.EnsureLocal(ctx))
 	hash, err := account.Hash(testPassword)
@@ -68,7 +70,7 @@ func newBench(t testing.TB, change func(*Config)) *bench {
 	if change != nil {
 		change(&cfg)
 	}
-	b := &bench{t: t, srv: New(cfg), mail: boxes, accounts: accounts, addrs: map[Kind]net.Addr{}}
+	b := &bench{t: t, srv: New(cfg), mail: boxes, accounts: accounts, aliases: filepath.Join(dir, "aliases"), addrs: map[Kind]net.Addr{}}
 	for _, kind := range []Kind{MX, Submission, Submissions, LMTP} {
 		b.listen(kind, dir)
 	}

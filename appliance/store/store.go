@@ -27,6 +27,7 @@ type Draft struct {
 	account string
 	tree    *sharedTree
 	staged  *maildir.Staged
+	entry   maildir.Entry // after Commit
 }
 
 // Stage begins a message for account, whose tree is made if it has none.
@@ -94,11 +95,22 @@ func (d *Draft) Commit(block []byte) (key string, err error) {
 		d.staged.Abort()
 		return "", fmt.Errorf("deliver to %s: %w", d.account, err)
 	}
+	d.entry = e
 	d.store.index.Record(index.Message{
 		Account: d.account, Folder: e.Folder, Key: string(e.Key), Flags: string(e.Flags), New: e.New,
 		Octets: octets, Arrived: arrived.Truncate(time.Microsecond), Header: header.Parse(block), Incomplete: true,
 	})
 	return string(e.Key), nil
+}
+
+// TakeBack undoes a Commit: the message is gone again, unless somebody has moved
+// it meanwhile.
+func (d *Draft) TakeBack() error {
+	err := d.store.Use(d.account, false, func(t *maildir.Tree) error { return t.RemoveMessage(d.entry) })
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("take back from %s: %w", d.account, err)
+	}
+	return nil
 }
 
 // Abort takes the draft away. It does nothing after Commit.
