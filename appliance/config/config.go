@@ -38,6 +38,7 @@ type Config struct {
 	TLS      TLS
 	Limits   Limits
 	Delivery Delivery
+	Quota    Quota
 	Index    Index
 	Log      Log
 }
@@ -74,6 +75,16 @@ type Limits struct {
 // Delivery says how a local address becomes an account.
 type Delivery struct {
 	SubaddressSeparator string // one ASCII character; "" = off
+}
+
+// Quota says how much an account may hold that has no limit of its own, and
+// what happens when it does.
+type Quota struct {
+	Octets   Octets // 0 = no limit
+	Messages int    // 0 = no limit
+	Over     string // temporary or permanent
+	Grace    Octets // how far the last message may go beyond Octets
+	Warn     []int  // per cent, ascending, at which the user is told
 }
 
 // Index says what the index keeps.
@@ -119,6 +130,7 @@ func defaults() Config {
 			ShutdownTimeout: Duration(30 * time.Second),
 		},
 		Delivery: Delivery{SubaddressSeparator: "+"},
+		Quota:    Quota{Over: "temporary", Grace: 1 << 20, Warn: []int{80, 95}},
 		Index:    Index{Headers: []string{}, Sweep: Duration(30 * time.Second)},
 		Log:      Log{Level: "info", Format: "text"},
 	}
