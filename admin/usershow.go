@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"maild/appliance/account"
+	"maild/maildir"
 )
 
 // userDetail is what "user show" gives in JSON.
@@ -15,6 +16,7 @@ type userDetail struct {
 	Aliases  []string `json:"aliases"`
 	Messages *int64   `json:"messages"` // null when the index does not answer
 	Octets   *int64   `json:"octets"`
+	Percent  *int     `json:"quota_percent"` // null where there is no limit, too
 }
 
 func showUser(ctx context.Context, c *call) error {
@@ -26,19 +28,23 @@ func showUser(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	v := userDetail{userView: viewUser(u)}
+	v := userDetail{userView: c.viewUser(u)}
 	if v.Maildir, err = c.mail().Path(u.Name()); err != nil {
 		return err
 	}
 	if v.Aliases, err = aliasesOf(ctx, d, u); err != nil {
 		return err
 	}
-	messages, size := "unknown", "unknown"
+	messages, size, percent := "unknown", "unknown", ""
 	if n, octets, err := c.usage(ctx, u.Name()); err != nil {
 		c.note("how much mail there is cannot be told: %s", explain(err, c.owner()))
 	} else {
 		v.Messages, v.Octets = &n, &octets
 		messages, size = fmt.Sprint(n), c.size(octets)
+		if q := c.quotaOf(u); !q.IsNone() {
+			p := q.Percent(maildir.Size{Octets: octets, Messages: n})
+			v.Percent, percent = &p, c.percent(&p)
+		}
 	}
 	return c.facts([]fact{
 		{"account", v.Account},
@@ -48,6 +54,7 @@ func showUser(ctx context.Context, c *call) error {
 		{"size", size},
 		{"quota", c.limit(v.QuotaOctets, c.size)},
 		{"quota messages", c.limit(v.QuotaMessages, nil)},
+		{"quota percent", percent},
 		{"aliases", strings.Join(v.Aliases, ",")},
 		{"created", c.moment(v.Created)},
 	}, v)

@@ -181,7 +181,7 @@ func TestSizeFaults(t *testing.T) {
 func TestSize(t *testing.T) {
 	t.Parallel()
 	tree := testTree(t)
-	deliver(t, tree, "0123456789\n")
+	e := deliver(t, tree, "0123456789\n")
 	for _, path := range []string{"cur/1.a.h,S=1000:2,ST", "cur/2.a.h:2,S", ".Trash/cur/3.a.h,S=3,W=4:2,S", ".Sent.2026/new/4.a.h,S=30,W=31", ".Sent.2026/cur/x,S=bad"} {
 		put(t, tree, path, "12345")
 	}
@@ -189,8 +189,11 @@ func TestSize(t *testing.T) {
 	put(t, tree, "cur/.hidden", "12345")
 	put(t, tree, ".Sent.2026/maildirfolder", "")
 	for by, want := range map[Measure]Size{ByName: {11 + 1000 + 5 + 3 + 30 + 5, 6}, ByFile: {11 + 5*5, 6}} {
-		if got, err := tree.Size(by); err != nil || got != want {
+		if got, err := tree.Size(by, nil); err != nil || got != want {
 			t.Errorf("measure %d: %+v, %v, want %+v", by, got, err, want)
+		}
+		if got, err := tree.Size(by, map[Key]bool{e.Key: true}); err != nil || got != want.Minus(Size{11, 1}) {
+			t.Errorf("measure %d without one: %+v, %v", by, got, err)
 		}
 	}
 }
