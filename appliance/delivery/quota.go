@@ -67,12 +67,14 @@ func (d *Delivery) Room(ctx context.Context, e mail.Envelope, r Recipient) error
 		return nil
 	}
 	more := maildir.Size{Octets: e.SizeOctets, Messages: 1}
+	answer := d.Quota
 	for _, a := range r.found {
 		q := d.Quota.For(a)
 		if q.IsNone() {
 			return nil
 		}
 		if d.retold.take(e.From, a.Name()) {
+			answer.Permanent = false // this may be another message, which fits
 			continue
 		}
 		used, err := d.Store.Usage(ctx, a.Name(), q, more)
@@ -84,7 +86,7 @@ func (d *Delivery) Room(ctx context.Context, e mail.Envelope, r Recipient) error
 			return nil
 		}
 	}
-	return d.Quota.overQuota()
+	return answer.overQuota()
 }
 
 // admission is who has room for a message.

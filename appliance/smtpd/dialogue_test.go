@@ -7,6 +7,10 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"maild/appliance/account"
+	"maild/appliance/delivery"
+	"maild/appliance/mail"
 )
 
 // TestDialogues plays testdata/*.smtp against a server. In these files
@@ -19,6 +23,8 @@ import (
 //	EOF                expects the server to close the connection
 //	mail ann 1         expects so many messages in the INBOX of ann@example.org
 //	has ann text       expects text in one of them
+//	quota ann 600 0    limits ann@example.org to so many octets and messages
+//	over permanent     from the next connection on, full accounts are refused for good
 //
 // Empty lines and lines with # say nothing.
 func TestDialogues(t *testing.T) {
@@ -82,9 +88,28 @@ func (p *player) play(line string) {
 		}
 	case "mail", "has":
 		p.look(word, rest)
+	case "quota":
+		p.limit(rest)
+	case "over":
+		cfg := *p.b.srv.cfg.Load()
+		d := cfg.Delivery
+		cfg.Delivery = &delivery.Delivery{Accounts: d.Accounts, Store: d.Store, Hostname: d.Hostname, MaxReceived: d.MaxReceived, Log: d.Log,
+			Quota: delivery.Quota{Permanent: rest == "permanent"}}
+		p.b.srv.Reload(cfg)
 	default:
 		p.t.Fatalf("%s: %q is not understood", p.at, line)
 	}
+}
+
+// limit gives an account limits.
+func (p *player) limit(rest string) {
+	p.t.Helper()
+	var name string
+	var octets, messages account.Limit
+	_, err := fmt.Sscan(rest, &name, &octets, &messages)
+	must(p.t, err)
+	_, err = p.b.accounts.SetQuota(p.t.Context(), mail.Address{Local: name, Domain: "example.org"}, &octets, &messages)
+	must(p.t, err)
 }
 
 // fill makes $repeat(x,3) in a line xxx.
