@@ -56,6 +56,19 @@ func running(t testing.TB, ix *index.Index) {
 	must(t, ix.Flush(ctx))
 }
 
+// compared waits until the index is what the files are, and says so.
+func compared(t *testing.T, ix *index.Index) {
+	t.Helper()
+	for err := index.ErrUncertain; err != nil; _, _, err = ix.UsageBeside(t.Context(), owner, maildir.Inbox, nil) {
+		if !errors.Is(err, index.ErrUncertain) {
+			t.Fatal(err)
+		}
+		must(t, ix.Flush(t.Context()))
+		_, err = ix.Reconcile(t.Context(), index.ReconcileOptions{Force: true})
+		must(t, err)
+	}
+}
+
 // putWithin delivers one message with a quota, if there is room.
 func putWithin(s *Store, q Quota, text string) error {
 	d, err := s.Stage(owner)
@@ -125,7 +138,7 @@ func TestUsageIsExact(t *testing.T) {
 	if err != nil || taken != room || files.Messages != room || used != files || file.Total != files || file.Limit != q.Limit {
 		t.Errorf("%d taken, files %+v, usage %+v, maildirsize %+v, %v", taken, files, used, file, err)
 	}
-	must(t, ix.Flush(t.Context()))
+	compared(t, ix)
 	if used, err = s.Usage(t.Context(), owner, q, maildir.Size{}); err != nil || used != files {
 		t.Errorf("after the rows: %+v, %v, want %+v", used, err, files)
 	}
@@ -144,14 +157,14 @@ func TestUsageFollows(t *testing.T) {
 	for range 3 {
 		must(t, putWithin(s, q, text))
 	}
+	must(t, ix.Flush(t.Context()))
 	path, err := s.Path(owner)
 	must(t, err)
 	list, err := filepath.Glob(filepath.Join(path, "new", "*"))
 	must(t, err)
 	must(t, os.Remove(list[0]))
 	must(t, os.Rename(list[1], filepath.Join(path, "cur", filepath.Base(list[1])+":2,ST")))
-	_, err = ix.Reconcile(t.Context(), index.ReconcileOptions{Force: true})
-	must(t, err)
+	compared(t, ix)
 	files, file := held(t, s)
 	used, err := s.Usage(t.Context(), owner, q, maildir.Size{})
 	if err != nil || used != files || used.Messages != 2 || file.Total.Messages != 3 {
@@ -211,15 +224,7 @@ func TestUsageWithoutIndex(t *testing.T) {
 		t.Errorf("files %+v, maildirsize %+v", files, file)
 	}
 	running(t, ix)
-	// The row of what was removed may have been on its way, and nobody follows the files here.
-	for err = index.ErrUncertain; err != nil; _, _, err = ix.UsageBeside(t.Context(), owner, maildir.Inbox, nil) {
-		if !errors.Is(err, index.ErrUncertain) {
-			t.Fatal(err)
-		}
-		must(t, ix.Flush(t.Context()))
-		_, err = ix.Reconcile(t.Context(), index.ReconcileOptions{Force: true})
-		must(t, err)
-	}
+	compared(t, ix)
 	if used, err := s.Usage(t.Context(), owner, q, maildir.Size{}); err != nil || used != files {
 		t.Errorf("by the index: %+v, %v, files %+v", used, err, files)
 	}
