@@ -143,6 +143,7 @@ func (c *call) app(ctx context.Context) *cli.App {
 			c.domainCommand(ctx),
 			c.userCommand(ctx),
 			c.aliasCommand(ctx),
+			c.quotaCommand(ctx),
 			c.searchCommand(ctx),
 			c.msgCommand(ctx),
 			c.indexCommand(ctx),

@@ -33,6 +33,7 @@ import (
 //	@ disk FREE SIZE FILES       octets and files that the disk has room for
 //	@ write FILE TEXT            a file in the data directory is overwritten; \n in TEXT is a line feed
 //	@ remove FILE                or removed
+//	@ directory DIRECTORY        or a directory is made in its place
 //	@ empty index                an index is made that no mail has been read into yet
 //	@ rewrite ACCOUNT OLD NEW    in the messages of an INBOX, one word is put in the place of another of the same length, behind the back of the index
 //	# text                       a remark
@@ -238,6 +239,8 @@ func (s *script) directive(words []string) {
 		err = s.emptyIndex()
 	case "rewrite":
 		err = s.rewrite(words[1], words[2], words[3])
+	case "directory":
+		err = os.Mkdir(filepath.Join(s.root, words[1]), 0o700)
 	case "remove":
 		err = os.Remove(filepath.Join(s.root, words[1]))
 	default:

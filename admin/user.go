@@ -54,12 +54,12 @@ func (c *call) userCommand(ctx context.Context) *cli.Command {
 type userView struct {
 	Account       string    `json:"account"`
 	State         string    `json:"state"`
-	QuotaOctets   int64     `json:"quota_octets"`
+	QuotaOctets   int64     `json:"quota_octets"` // in force; 0 = no limit
 	QuotaMessages int64     `json:"quota_messages"`
 	Created       time.Time `json:"created"`
 }
 
-func viewUser(a account.Account) userView {
+func (c *call) viewUser(a account.Account) userView {
 	state := "active"
 	switch {
 	case a.Suspended:
@@ -67,7 +67,8 @@ func viewUser(a account.Account) userView {
 	case !a.HasPassword:
 		state = "no password"
 	}
-	return userView{a.Name(), state, a.QuotaOctets, a.QuotaMessages, a.Created.UTC()}
+	limit := c.quotaOf(a).Limit
+	return userView{a.Name(), state, limit.Octets, limit.Messages, a.Created.UTC()}
 }
 
 // doneView is what commands that change an account give in JSON.
@@ -184,8 +185,8 @@ func listUsers(ctx context.Context, c *call) error {
 	l := c.list(column{name: "account"}, column{name: "state"}, column{name: "quota", right: true}, column{name: "quota msgs", right: true},
 		column{name: "created"})
 	for _, u := range users {
-		v := viewUser(u)
-		if err := l.add([]string{c.shown(u.Address), v.State, c.limit(u.QuotaOctets, c.size), c.limit(u.QuotaMessages, nil), c.moment(u.Created)}, v); err != nil {
+		v := c.viewUser(u)
+		if err := l.add([]string{c.shown(u.Address), v.State, c.limit(v.QuotaOctets, c.size), c.limit(v.QuotaMessages, nil), c.moment(u.Created)}, v); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"maild/appliance/account"
+	"maild/maildir"
 )
 
 // userDetail is what "user show" gives in JSON.
@@ -17,6 +18,7 @@ type userDetail struct {
 	Octets   *int64   `json:"octets"`
 
 	AppPasswords []appPasswordView `json:"app_passwords"`
+	Percent      *int              `json:"quota_percent"` // null where there is no limit, too
 }
 
 func showUser(ctx context.Context, c *call) error {
@@ -28,7 +30,7 @@ func showUser(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	v := userDetail{userView: viewUser(u)}
+	v := userDetail{userView: c.viewUser(u)}
 	if v.Maildir, err = c.mail().Path(u.Name()); err != nil {
 		return err
 	}
@@ -40,12 +42,16 @@ func showUser(ctx context.Context, c *call) error {
 		return err
 	}
 	v.AppPasswords = viewAppPasswords(apps)
-	messages, size := "unknown", "unknown"
+	messages, size, percent := "unknown", "unknown", ""
 	if n, octets, err := c.usage(ctx, u.Name()); err != nil {
 		c.note("how much mail there is cannot be told: %s", explain(err, c.owner()))
 	} else {
 		v.Messages, v.Octets = &n, &octets
 		messages, size = fmt.Sprint(n), c.size(octets)
+		if q := c.quotaOf(u); !q.IsNone() {
+			p := q.Percent(maildir.Size{Octets: octets, Messages: n})
+			v.Percent, percent = &p, c.percent(&p)
+		}
 	}
 	return c.facts([]fact{
 		{"account", c.shown(u.Address)},
@@ -55,6 +61,7 @@ func showUser(ctx context.Context, c *call) error {
 		{"size", size},
 		{"quota", c.limit(v.QuotaOctets, c.size)},
 		{"quota messages", c.limit(v.QuotaMessages, nil)},
+		{"quota percent", percent},
 		{"aliases", strings.Join(v.Aliases, ",")},
 		{"app passwords", c.appPasswordNames(apps)},
 		{"created", c.moment(v.Created)},

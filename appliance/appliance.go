@@ -65,6 +65,7 @@ func Start(ctx context.Context, cfg config.Config, ls Listeners, log *slog.Logge
 	a.tasks.Go(func() { a.runIndex(background) })
 	a.tasks.Go(func() { a.sweep(background) })
 	a.tasks.Go(func() { a.clean(background) })
+	a.tasks.Go(func() { a.keepQuota(background) })
 	for kind, list := range ls {
 		for _, l := range list {
 			log.Info("listening", "listener", kind.String(), "address", l.Addr().String())
@@ -105,6 +106,7 @@ func (a *Appliance) open(ctx context.Context) (err error) {
 		return err
 	}
 	a.store = store.New(a.mailboxes, a.index)
+	a.store.Log = a.log
 	a.tls, err = a.openTLS(a.cfg)
 	return err
 }
@@ -140,7 +142,7 @@ func (a *Appliance) smtpdConfig(cfg config.Config) smtpd.Config {
 	return smtpd.Config{
 		Hostname: cfg.Hostname, TLS: a.tls.tlsConfig(), Accounts: a.accounts, Log: a.log,
 		Delivery: &delivery.Delivery{Accounts: a.accounts, Store: a.store, Hostname: cfg.Hostname,
-			MaxReceived: cfg.Limits.ReceivedFields, Log: a.log},
+			MaxReceived: cfg.Limits.ReceivedFields, Quota: delivery.QuotaOf(cfg.Quota), Log: a.log},
 		MaxMessageOctets: int64(cfg.Limits.MessageSize), MaxRecipients: cfg.Limits.Recipients, MaxConnections: cfg.Limits.Connections,
 		CommandTimeout: time.Duration(cfg.Limits.CommandTimeout), DataTimeout: time.Duration(cfg.Limits.DataTimeout),
 		WriteTimeout: time.Duration(cfg.Limits.WriteTimeout),

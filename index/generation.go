@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -42,7 +43,8 @@ type generation struct {
 	wal   seenFile
 	doubt bool // another has written to one of them since it was last examined
 
-	folders sync.Map // folder id -> place
+	folders sync.Map    // folder id -> place
+	filled  atomic.Bool // all mail there was has been read into it; it stays so
 }
 
 // fileID is a file's identity; the zero value is no file.

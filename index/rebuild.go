@@ -165,6 +165,7 @@ func (rb *rebuild) build(ctx context.Context) error {
 		}
 	}
 	exec(`DROP INDEX message_message_id; DROP INDEX message_folder; DROP INDEX message_new; DROP INDEX message_shifted`)
+	exec(dropTotals)
 	// A segment of words for each chunk, and no merging until all are there.
 	exec(wordsConfig(134217728, 0, maxSegments))
 	if err != nil {
@@ -179,6 +180,8 @@ func (rb *rebuild) build(ctx context.Context) error {
 	err = rb.fill(ctx)
 	stmts.close()
 	exec(indexesLater)
+	exec(setTotals)
+	exec(totals)
 	exec(wordsConfig(1048576, 8, 16))
 	exec(`INSERT OR REPLACE INTO meta (name, value) VALUES ('headers', ?), ('filled', ?)`, rb.ix.builtString(), filledMark)
 	exec(`PRAGMA locking_mode = NORMAL; PRAGMA journal_mode = WAL`)

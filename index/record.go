@@ -46,8 +46,8 @@ func (q *queue) init() {
 	q.wake = make(chan struct{}, 1)
 }
 
-// put reports whether there was room.
-func (q *queue) put(o op) bool {
+// put gives the number of the operation, 0 when there was no room.
+func (q *queue) put(o op) (number uint64) {
 	size := o.row.sizeOctets()
 	q.mu.Lock()
 	fits := len(q.ops) < queueRows && q.octets+size <= queueOctets
@@ -55,12 +55,13 @@ func (q *queue) put(o op) bool {
 		q.ops = append(q.ops, o)
 		q.octets += size
 		q.recorded++
+		number = q.recorded
 	}
 	q.mu.Unlock()
 	if fits {
 		signal(q.wake)
 	}
-	return fits
+	return number
 }
 
 // head gives up to batchRows operations, which stay in the queue until taken.
@@ -121,10 +122,10 @@ func signal(c chan struct{}) {
 // Record notes a message that was delivered or moved into a folder. It never blocks and never fails: the row is written by
 // Run soon after (or by Flush); when too much is waiting, the folder is marked and Run reconciles it. A row that is there
 // already stays as it is, since it came from looking at the file later. Nothing survives a crash, and nothing needs to: the
-// folder's directory times tell the next reconcile.
-func (ix *Index) Record(m Message) {
+// folder's directory times tell the next reconcile. What it returns is for Settled.
+func (ix *Index) Record(m Message) Ticket {
 	m.Incomplete = m.Incomplete && needsContent(&m.Header, ix.body.Load())
-	ix.enqueue(op{kind: opRecord, row: newRow(m, ix.fields)})
+	return ix.enqueue(op{kind: opRecord, row: newRow(m, ix.fields)})
 }
 
 // UpdateFile notes new flags, or the step from new/ to cur/, of the message with m's Account, Folder and Key. Where
@@ -143,13 +144,26 @@ func (ix *Index) ForgetAccount(account string) {
 	ix.enqueue(op{kind: opForgetAccount, row: row{place: place{account: strings.ToLower(account)}}})
 }
 
-func (ix *Index) enqueue(o op) {
+// Ticket names what was recorded.
+type Ticket uint64
+
+// Settled reports whether what was recorded is not waiting any more: its row is there, or it was gone before, or its folder is marked for
+// reconcile.
+func (ix *Index) Settled(t Ticket) bool {
+	ix.queue.mu.Lock()
+	defer ix.queue.mu.Unlock()
+	return ix.queue.done >= uint64(t)
+}
+
+func (ix *Index) enqueue(o op) Ticket {
 	if ix.opt.ReadOnly {
-		return
+		return 0
 	}
-	if !ix.queue.put(o) {
+	number := ix.queue.put(o)
+	if number == 0 {
 		ix.marks.add(o.row.place)
 	}
+	return Ticket(number)
 }
 
 // Flush waits until everything recorded before has been committed or, where it was dropped for want of room, reconciled. Without Run it does

@@ -23,6 +23,8 @@ type marks struct {
 	sweep    bool // everything whose directory times have changed
 	places   map[place]bool
 	busy     bool // some are being reconciled now
+	busyAll  bool // everything is
+	busyWith map[place]bool
 	wake     chan struct{}
 	progress chan struct{}
 }
@@ -61,6 +63,7 @@ func (m *marks) take() (all, sweep bool, places map[place]bool) {
 	all, sweep, places = m.all, m.sweep, m.places
 	m.all, m.sweep, m.places = false, false, map[place]bool{}
 	m.busy = all || sweep || len(places) > 0
+	m.busyAll, m.busyWith = all, places
 	return all, sweep, places
 }
 
@@ -68,13 +71,30 @@ func (m *marks) take() (all, sweep bool, places map[place]bool) {
 func (m *marks) done(ok, all, sweep bool, places map[place]bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.busy = false
+	m.busy, m.busyAll, m.busyWith = false, false, nil
 	if !ok {
 		m.all, m.sweep = m.all || all, m.sweep || sweep
 		maps.Copy(m.places, places)
 	}
 	close(m.progress)
 	m.progress = make(chan struct{})
+}
+
+// trusts reports whether the rows of an account are as good as the last sweep made them: neither everything nor a mailbox of it is marked.
+func (m *marks) trusts(account string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.all || m.busyAll {
+		return false
+	}
+	for _, places := range []map[place]bool{m.places, m.busyWith} {
+		for p := range places {
+			if p.account == account {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // await returns when nothing is marked.

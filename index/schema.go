@@ -11,7 +11,7 @@ const applicationID = 0x6d616958
 
 // schemaVersion is what this code reads and writes. A file of an older one is not migrated: nothing in it could not be read from the mail
 // again, so it is set aside and filled anew while mail flows.
-const schemaVersion = 2
+const schemaVersion = 3
 
 // schema is what a file is made with.
 const schema = `
@@ -27,6 +27,8 @@ CREATE TABLE folder (
 	name      TEXT NOT NULL,                     -- INBOX, Sent, Archive.2026
 	stamp_new INTEGER,                           -- directory times in ns at the last complete scan; NULL: scan again
 	stamp_cur INTEGER,
+	messages  INTEGER NOT NULL DEFAULT 0,        -- how many rows of message, kept by totals
+	octets    INTEGER NOT NULL DEFAULT 0,        -- their sum
 	UNIQUE (account, name)
 ) STRICT;
 
@@ -88,7 +90,29 @@ CREATE VIRTUAL TABLE bodies USING fts5 (
 );
 INSERT INTO bodies (bodies, rank) VALUES ('automerge', 8);
 
-` + views
+` + totals + views
+
+// totals keep the sums of each folder, so that what an account holds is told without looking at its messages. dropTotals takes them off while a
+// new file is filled, and setTotals adds everything up.
+const (
+	totals = `
+CREATE TRIGGER message_came AFTER INSERT ON message BEGIN
+	UPDATE folder SET messages = messages + 1, octets = octets + new.octets WHERE id = new.folder;
+END;
+CREATE TRIGGER message_went AFTER DELETE ON message BEGIN
+	UPDATE folder SET messages = messages - 1, octets = octets - old.octets WHERE id = old.folder;
+END;
+CREATE TRIGGER message_moved AFTER UPDATE OF folder, octets ON message WHEN new.folder != old.folder OR new.octets != old.octets BEGIN
+	UPDATE folder SET messages = messages - 1, octets = octets - old.octets WHERE id = old.folder;
+	UPDATE folder SET messages = messages + 1, octets = octets + new.octets WHERE id = new.folder;
+END;
+`
+	dropTotals = `DROP TRIGGER message_came; DROP TRIGGER message_went; DROP TRIGGER message_moved`
+	setTotals  = `UPDATE folder SET (messages, octets) = (SELECT count(*), coalesce(sum(message.octets), 0) FROM message WHERE message.folder = folder.id)`
+	// wrongTotals counts folders whose sums are not those of their messages.
+	wrongTotals = `SELECT count(*) FROM folder f WHERE (f.messages, f.octets) !=
+		(SELECT count(*), coalesce(sum(m.octets), 0) FROM message m WHERE m.folder = f.id)`
+)
 
 // views are for people and their programs: search sql, and sqlite3 on the file. Their columns only ever get more; views_version in meta
 // counts changes.
@@ -127,8 +151,7 @@ CREATE VIEW folders AS SELECT f.account, f.domain, f.name AS folder, count(m.id)
 CREATE VIEW accounts AS SELECT account, domain, count(*) AS folders, sum(messages) AS messages, sum(unread) AS unread, sum(octets) AS octets
 	FROM folders GROUP BY account;
 
-CREATE VIEW usage AS SELECT f.account, count(m.id) AS messages, coalesce(sum(m.octets), 0) AS octets
-	FROM folder f LEFT JOIN message m ON m.folder = f.id GROUP BY f.account;
+CREATE VIEW usage AS SELECT account, sum(messages) AS messages, sum(octets) AS octets FROM folder GROUP BY account;
 `
 
 // create makes the tables of an empty file, in one transaction.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -77,14 +76,4 @@ func (ix *Index) Filled(ctx context.Context) (filled bool, have, total int64, er
 		total = n.Load()
 	}
 	return false, have, total, nil
-}
-
-// Usage gives the number and the total size of an account's messages, all folders taken together.
-func (ix *Index) Usage(ctx context.Context, account string) (messages, octets int64, err error) {
-	err = ix.current().read.QueryRowContext(ctx, `SELECT count(*), coalesce(sum(octets), 0) FROM message
-		WHERE folder IN (SELECT id FROM folder WHERE account = ?)`, strings.ToLower(account)).Scan(&messages, &octets)
-	if err != nil {
-		return 0, 0, fmt.Errorf("usage of %s: %w", account, readError(err))
-	}
-	return messages, octets, nil
 }

@@ -14,6 +14,7 @@ func (v *verifier) wholeChecks() map[string]string {
 		"fields of messages that are gone":     `SELECT count(*) FROM extra WHERE id NOT IN (SELECT id FROM message)`,
 		"texts of messages that are gone":      `SELECT count(*) FROM bodies_docsize WHERE id NOT IN (SELECT id FROM message)`,
 		"messages of folders that are gone":    `SELECT count(*) FROM message WHERE folder NOT IN (SELECT id FROM folder)`,
+		"folders with wrong totals":            wrongTotals,
 	}
 	return checks
 }

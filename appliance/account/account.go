@@ -58,8 +58,8 @@ type Account struct {
 	Address       mail.Address // local-part in lower case, NFC
 	Suspended     bool         // may not log in; still receives mail
 	HasPassword   bool
-	QuotaOctets   int64 // limit; 0 = none
-	QuotaMessages int64 // limit; 0 = none
+	Quota         Quota
+	WarnedPercent int // how full it was when its user was last told; 0 = nothing to tell of since
 	Created       time.Time
 }
 

@@ -12,13 +12,14 @@ import (
 )
 
 // columns are what scanAccount reads.
-const columns = `d.name, a.local, a.suspended, a.password_hash <> '', a.quota_octets, a.quota_messages, a.created_s`
+const columns = `d.name, a.local, a.suspended, a.password_hash <> '', coalesce(a.limit_octets, -1), coalesce(a.limit_messages, -1),
+	a.warned_percent, a.created_s`
 
 func scanAccount(scan func(...any) error, more ...any) (Account, error) {
 	var a Account
 	var created int64
 	err := scan(append([]any{&a.Address.Domain, &a.Address.Local, &a.Suspended, &a.HasPassword,
-		&a.QuotaOctets, &a.QuotaMessages, &created}, more...)...)
+		&a.Quota.Octets, &a.Quota.Messages, &a.WarnedPercent, &created}, more...)...)
 	a.Created = seconds(created)
 	return a, notFound(err)
 }

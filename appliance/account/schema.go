@@ -75,6 +75,15 @@ CREATE TABLE renames (
 	UNIQUE (from_domain, from_local),
 	UNIQUE (to_domain, to_local)
 ) STRICT;
+`, `
+-- A limit of its own is told from none and from the default, which is in the configuration. Nothing had set the columns of before.
+ALTER TABLE accounts ADD COLUMN limit_octets   INTEGER CHECK (limit_octets >= 0);   -- NULL = the default, 0 = none
+ALTER TABLE accounts ADD COLUMN limit_messages INTEGER CHECK (limit_messages >= 0); -- as limit_octets
+UPDATE accounts SET limit_octets = nullif(quota_octets, 0), limit_messages = nullif(quota_messages, 0);
+ALTER TABLE accounts DROP COLUMN quota_octets;
+ALTER TABLE accounts DROP COLUMN quota_messages;
+-- How full the account was, in per cent, when its user was last told; 0 = nothing to tell of since it was below.
+ALTER TABLE accounts ADD COLUMN warned_percent INTEGER NOT NULL DEFAULT 0 CHECK (warned_percent >= 0);
 `}
 }
 

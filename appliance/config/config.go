@@ -38,6 +38,7 @@ type Config struct {
 	TLS      TLS
 	Limits   Limits
 	Delivery Delivery
+	Quota    Quota
 	Index    Index
 	Log      Log
 }
@@ -75,6 +76,16 @@ type Limits struct {
 type Delivery struct {
 	SubaddressSeparator string // one ASCII character; "" = off
 	AliasesFile         string // aliases(5), for names at Hostname; absolute; "" = off
+}
+
+// Quota says how much an account may hold that has no limit of its own, and
+// what happens when it does.
+type Quota struct {
+	Octets   Octets // 0 = no limit
+	Messages int    // 0 = no limit
+	Over     string // temporary or permanent
+	Grace    Octets // how far the last message may go beyond Octets
+	Warn     []int  // per cent, ascending, at which the user is told
 }
 
 // Index says what the index keeps.
@@ -120,6 +131,7 @@ func defaults() Config {
 			ShutdownTimeout: Duration(30 * time.Second),
 		},
 		Delivery: Delivery{SubaddressSeparator: "+", AliasesFile: "/etc/aliases"},
+		Quota:    Quota{Over: "temporary", Grace: 1 << 20, Warn: []int{80, 95}},
 		Index:    Index{Headers: []string{}, Sweep: Duration(30 * time.Second)},
 		Log:      Log{Level: "info", Format: "text"},
 	}

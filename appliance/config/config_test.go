@@ -46,6 +46,12 @@ command_timeout = "1h30m"
 data_timeout = "2d"
 [delivery]
 subaddress_separator = ""
+[quota]
+octets = "2GiB"
+messages = 1000
+over = "permanent"
+grace = 0
+warn = [95, 50, 95]
 [index]
 headers = "ALL"
 [log]
@@ -68,6 +74,7 @@ file = "/var/log/maild.log"
 	want.Limits.CommandTimeout = Duration(90 * time.Minute)
 	want.Limits.DataTimeout = Duration(48 * time.Hour)
 	want.Delivery.SubaddressSeparator = ""
+	want.Quota = Quota{Octets: 2 << 30, Messages: 1000, Over: "permanent", Warn: []int{50, 95}}
 	want.Index.Headers = []string{"all"}
 	want.Log = Log{File: "/var/log/maild.log", Level: "debug", Format: "json"}
 	if !reflect.DeepEqual(got, want) {
@@ -93,7 +100,7 @@ func TestProblems(t *testing.T) {
 		{"wrong place", "message_size = 1", `f:1: unknown key "message_size": "message_size" belongs below [limits]`},
 		{"wrong table", "[log]\nuser = 'a'", `f:2: unknown key "log.user": "user" belongs at the top, before the first [table]`},
 		{"misspelt table", "[limit]\nrecipients = 1", `f:1: unknown table [limit]: did you mean [limits]?`},
-		{"unknown table", "[smarthost]\nname = 1", `f:1: unknown table [smarthost]: remove it; the tables are listen, tls, limits, delivery, index, log`},
+		{"unknown table", "[smarthost]\nname = 1", `f:1: unknown table [smarthost]: remove it; the tables are listen, tls, limits, delivery, quota, index, log`},
 		{"unknown", "[log]\nzzzzzzzzzzzz = 1", `f:2: unknown key "log.zzzzzzzzzzzz": remove it; the keys here are file, format, level`},
 		{"key with dots in quotes", `"limits.recipients" = 1`, `f:1: unknown key "\"limits.recipients\"": did you mean "limits.recipients"?`},
 		{"not a table", "log = 'debug'", `f:1: log: text where a table is wanted: write [log] on a line of its own, its keys below`},
@@ -119,6 +126,12 @@ func TestProblems(t *testing.T) {
 		{"number in list", "listen.mx = [25]", `f:1: listen.mx: a whole number in a list of texts: write it in quotes: "25"`},
 		{"relative socket", "listen.lmtp = 'lmtp'", `f:1: listen.lmtp: "lmtp" is not an absolute path: write it in full, from /`},
 		{"separator", "delivery.subaddress_separator = '++'", `f:1: delivery.subaddress_separator: "++" is no separator: write one character such as "+", "-" or "=", or "" for none`},
+		{"quota too small", "quota.octets = -1", `f:1: quota.octets: -1 is too small: write a size such as "50MiB"`},
+		{"quota in messages", "quota.messages = -1", `f:1: quota.messages: -1 is out of range: write a whole number from 0 to 2147483647`},
+		{"quota over", "quota.over = 'temporery'", `f:1: quota.over: unknown value "temporery": did you mean "temporary"?`},
+		{"warn in text", "quota.warn = '80%'", `f:1: quota.warn: text where a list of per cent is wanted: write a list such as [80, 95]`},
+		{"warn in list", "quota.warn = ['80%']", `f:1: quota.warn: text in a list of per cent: write a list such as [80, 95]`},
+		{"warn too high", "quota.warn = [101]", `f:1: quota.warn: 101 per cent is out of range: write a whole number from 1 to 100`},
 		{"field name", "index.headers = ['X-A:']", `f:1: index.headers: "X-A:" is not a header field name: write names such as "X-Spam-Status", without colon or space`},
 		{"all and more", "index.headers = ['all', 'X-A']", `f:1: index.headers: "all" stands beside other names: write headers = "all" alone`},
 		{"level", "log.level = 'Debugg'", `f:1: log.level: unknown value "Debugg": did you mean "debug"?`},
@@ -253,7 +266,7 @@ func TestEveryFieldHasItsKey(t *testing.T) {
 	if fields != len(Keys()) {
 		t.Errorf("%d fields, %d keys", fields, len(Keys()))
 	}
-	values := []any{"7s", "/x", "a.example", "b@b.example", "[::1]:9", "=", int64(7), "warn", "json", true}
+	values := []any{"permanent", "7s", "/x", "a.example", "b@b.example", "[::1]:9", "=", int64(7), "warn", "json", true}
 	for _, k := range keys() {
 		changed := false
 		for _, v := range values {

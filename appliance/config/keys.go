@@ -19,6 +19,9 @@ self-signed one for itself under data_dir.`},
 		{"limits", `What one client may ask for. Sizes are written "25MiB" or "10MB", durations
 "30s", "5m", "36h" or "5d".`},
 		{"delivery", `How an address becomes an account.`},
+		{"quota", `How much mail an account may hold: the default, for "mailctl quota set" gives
+single accounts others. All folders count, Trash too. Mail to postmaster is
+always taken.`},
 		{"index", `What the index keeps, and how it follows the mail on disk.`},
 		{"log", `Where the log goes and how much of it there is.`},
 	}
@@ -107,6 +110,17 @@ address as it stands.`,
 mailctl: see aliases(5). It need not exist; it is read again when it changes.
 Programs and files as targets are refused. "" reads none.`,
 			text(func(c *Config) *string { return &c.Delivery.AliasesFile }, absoluteOrNone)},
+		{"quota.octets", `As in "2GiB". "0" is no limit.`,
+			octetsOrNone(func(c *Config) *Octets { return &c.Quota.Octets })},
+		{"quota.messages", `As a number. 0 is no limit.`,
+			countOrNone(func(c *Config) *int { return &c.Quota.Messages })},
+		{"quota.over", `What the sender is told of a full account: temporary has it try again for some
+days (452 4.2.2), permanent tells its author at once (552 5.2.2).`,
+			oneOf(func(c *Config) *string { return &c.Quota.Over }, "temporary", "permanent")},
+		{"quota.grace", `How far a message may go beyond the limit, if there was room when it came.`,
+			octetsOrNone(func(c *Config) *Octets { return &c.Quota.Grace })},
+		{"quota.warn", `At how many per cent the user gets a message that says so, once. [] is never.`,
+			percents(func(c *Config) *[]int { return &c.Quota.Warn })},
 		{"index.headers", `More header fields to index, as in ["X-Spam-Status", "Delivered-To"], or "all".
 Other fields can be searched, too: their files are read at that time.`,
 			list(func(c *Config) *[]string { return &c.Index.Headers }, fieldName)},

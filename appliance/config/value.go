@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -55,15 +56,20 @@ func oneOf(field func(*Config) *string, allowed ...string) kind {
 }
 
 // count is a whole number of at least one.
-func count(field func(*Config) *int) kind {
+func count(field func(*Config) *int) kind { return countFrom(1, field) }
+
+// countOrNone is a whole number, or 0 for no limit.
+func countOrNone(field func(*Config) *int) kind { return countFrom(0, field) }
+
+func countFrom(least int64, field func(*Config) *int) kind {
 	return kind{
 		set: func(c *Config, v any) *fault {
 			n, ok := v.(int64)
 			if !ok {
 				return faultf("write a number without quotes", "%s where a whole number is wanted", describe(v))
 			}
-			if n < 1 || n > 1<<31-1 {
-				return faultf("write a whole number from 1 to 2147483647", "%d is out of range", n)
+			if n < least || n > 1<<31-1 {
+				return faultf(fmt.Sprintf("write a whole number from %d to 2147483647", least), "%d is out of range", n)
 			}
 			*field(c) = int(n)
 			return nil
@@ -88,7 +94,12 @@ func truth(field func(*Config) *bool) kind {
 }
 
 // octets is a size of at least one octet.
-func octets(field func(*Config) *Octets) kind {
+func octets(field func(*Config) *Octets) kind { return octetsFrom(1, field) }
+
+// octetsOrNone is a size, or 0.
+func octetsOrNone(field func(*Config) *Octets) kind { return octetsFrom(0, field) }
+
+func octetsFrom(least Octets, field func(*Config) *Octets) kind {
 	return kind{
 		set: func(c *Config, v any) *fault {
 			var o Octets
@@ -103,7 +114,7 @@ func octets(field func(*Config) *Octets) kind {
 			default:
 				return faultf(`write it like "25MiB"`, "%s where a size is wanted", describe(v))
 			}
-			if o < 1 {
+			if o < least {
 				return faultf(`write a size such as "50MiB"`, "%d is too small", o)
 			}
 			*field(c) = o
@@ -162,6 +173,42 @@ func list(field func(*Config) *[]string, check func(string) (string, *fault)) ki
 			items := make([]string, len(*field(c)))
 			for i, item := range *field(c) {
 				items[i] = quoteTOML(item)
+			}
+			return "[" + strings.Join(items, ", ") + "]"
+		},
+	}
+}
+
+// percents is a list of whole numbers from 1 to 100, or one of them.
+func percents(field func(*Config) *[]int) kind {
+	return kind{
+		set: func(c *Config, v any) *fault {
+			items, ok := v.([]any)
+			if n, single := v.(int64); single {
+				items, ok = []any{n}, true
+			}
+			if !ok {
+				return faultf("write a list such as [80, 95]", "%s where a list of per cent is wanted", describe(v))
+			}
+			out := make([]int, 0, len(items))
+			for _, item := range items {
+				n, ok := item.(int64)
+				if !ok {
+					return faultf("write a list such as [80, 95]", "%s in a list of per cent", describe(item))
+				}
+				if n < 1 || n > 100 {
+					return faultf("write a whole number from 1 to 100", "%d per cent is out of range", n)
+				}
+				out = append(out, int(n))
+			}
+			slices.Sort(out)
+			*field(c) = slices.Compact(out)
+			return nil
+		},
+		get: func(c *Config) string {
+			items := make([]string, len(*field(c)))
+			for i, n := range *field(c) {
+				items[i] = strconv.Itoa(n)
 			}
 			return "[" + strings.Join(items, ", ") + "]"
 		},

@@ -29,13 +29,19 @@ type Delivery struct {
 	Store       *store.Store
 	Hostname    string
 	MaxReceived int // Received fields; more is a loop
+	Quota       Quota
 	Log         *slog.Logger
+
+	retold retold
 }
 
 // Recipient is a forward-path and the accounts it stands for.
 type Recipient struct {
 	Path     mail.ForwardPath
 	Accounts []string // "user@domain", at least one
+
+	found  []account.Account // the same, as they were when they were found
+	exempt bool              // no quota holds
 }
 
 // Message is one transaction: an envelope whose recipients are known.
@@ -45,6 +51,9 @@ type Message struct {
 	Envelope   mail.Envelope
 	Recipients []Recipient // one for each of Envelope.To
 	Origin     message.Origin
+	// Separate says that each recipient gets a reply of its own (LMTP). With
+	// one reply for all, all get the message or none.
+	Separate bool
 }
 
 // Recipient finds who gets the mail for a forward-path. An error carries the
@@ -63,7 +72,7 @@ func (d *Delivery) Recipient(ctx context.Context, to mail.ForwardPath, trusted b
 			"outside", res.Outside[0].String())
 		return Recipient{}, mail.Reject(451, mail.EnhancedCode{4, 3, 5}, "mail for this address is passed on to another host, which this server cannot do yet")
 	case res.Kind == account.Local:
-		r := Recipient{Path: to}
+		r := Recipient{Path: to, found: res.Accounts, exempt: isPostmaster(to)}
 		for _, a := range res.Accounts {
 			r.Accounts = append(r.Accounts, a.Name())
 		}
@@ -89,23 +98,31 @@ func (d *Delivery) Deliver(ctx context.Context, m Message, read func(io.Writer) 
 			}
 		}
 	}()
-	failed := map[string]error{}
 	if err == nil {
 		err = ctx.Err()
 	}
+	if err != nil {
+		return m.results(err, nil)
+	}
+	a := d.admit(ctx, m, drafts)
+	if err := d.refusalOfAll(m, a); err != nil {
+		return m.results(err, nil)
+	}
+	failed := map[string]error{}
 	for _, draft := range drafts {
-		if err != nil {
-			break
+		name := draft.Account()
+		if failed[name] = a.refused[name]; failed[name] != nil {
+			continue
 		}
 		_, err := draft.Commit(block)
 		if err == nil {
 			err = d.stillThere(ctx, draft)
 		}
-		if err != nil {
-			failed[draft.Account()] = err
+		if failed[name] = err; err == nil {
+			d.tell(ctx, a.accounts[name], a.used[name], a.quotas[name], draft.Octets())
 		}
 	}
-	return m.results(err, failed)
+	return m.results(nil, failed)
 }
 
 // stillThere takes a message back that was committed for an account which is gone
@@ -213,19 +230,17 @@ func (m Message) accounts() []string {
 }
 
 // results puts what became of the accounts into what became of the recipients. A
-// recipient that stands for several accounts is delivered if all are: else the
-// client tries again, and those who have it get it twice rather than another not
-// at all.
+// recipient that stands for several accounts is delivered if all are that had
+// room: else the client tries again, and those who have it get it twice rather
+// than another not at all.
 func (m Message) results(err error, failed map[string]error) []mail.Result {
 	results := make([]mail.Result, len(m.Recipients))
 	for i, r := range m.Recipients {
-		cause := err
-		for _, a := range r.Accounts {
-			if cause == nil {
-				cause = failed[a]
-			}
+		cause, reached := err, r.Accounts
+		if cause == nil {
+			reached, cause = r.outcome(failed)
 		}
-		results[i] = mail.Result{Recipient: r.Path, Accounts: r.Accounts, Action: mail.Delivered,
+		results[i] = mail.Result{Recipient: r.Path, Accounts: reached, Action: mail.Delivered,
 			Status: mail.Status{Code: 250, Enhanced: mail.EnhancedCode{2, 0, 0}, Text: "accepted as " + m.ID}}
 		if cause != nil {
 			results[i].Status, results[i].Err, results[i].Action = mail.StatusOf(cause), cause, mail.Failed
@@ -235,4 +250,27 @@ func (m Message) results(err error, failed map[string]error) []mail.Result {
 		}
 	}
 	return results
+}
+
+// outcome is which accounts of a recipient have the message, and what kept it
+// from the others. Those that are full are passed over if any is not.
+func (r Recipient) outcome(failed map[string]error) (reached []string, cause error) {
+	var full error
+	for _, a := range r.Accounts {
+		switch err := failed[a]; {
+		case err == nil:
+			reached = append(reached, a)
+		case errors.Is(err, store.ErrOverQuota):
+			full = err
+		case cause == nil:
+			cause = err
+		}
+	}
+	if cause == nil && len(reached) == 0 {
+		cause = full
+	}
+	if cause != nil {
+		return r.Accounts, cause
+	}
+	return reached, nil
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"maild/appliance/account"
+	"maild/appliance/delivery"
 	"maild/appliance/mail"
 )
 
@@ -26,6 +28,8 @@ import (
 //	suspend ann        suspends that account
 //	alias a@b c@d      makes an alias; one for the whole domain is @b
 //	file root: ann     writes the aliases file; \n is a line feed
+//	quota ann 600 0    limits ann@example.org to so many octets and messages
+//	over permanent     from the next connection on, full accounts are refused for good
 //
 // Empty lines and lines with # say nothing.
 func TestDialogues(t *testing.T) {
@@ -92,6 +96,14 @@ func (p *player) play(line string) {
 		p.look(word, rest)
 	case "app", "suspend", "alias", "file":
 		p.prepare(word, rest)
+	case "quota":
+		p.limit(rest)
+	case "over":
+		cfg := *p.b.srv.cfg.Load()
+		d := cfg.Delivery
+		cfg.Delivery = &delivery.Delivery{Accounts: d.Accounts, Store: d.Store, Hostname: d.Hostname, MaxReceived: d.MaxReceived, Log: d.Log,
+			Quota: delivery.Quota{Permanent: rest == "permanent"}}
+		p.b.srv.Reload(cfg)
 	default:
 		p.t.Fatalf("%s: %q is not understood", p.at, line)
 	}
@@ -119,6 +131,17 @@ func (p *player) prepare(word, rest string) {
 	case "file":
 		must(p.t, os.WriteFile(p.b.aliases, []byte(strings.ReplaceAll(rest, `\n`, "\n")+"\n"), 0o600))
 	}
+}
+
+// limit gives an account limits.
+func (p *player) limit(rest string) {
+	p.t.Helper()
+	var name string
+	var octets, messages account.Limit
+	_, err := fmt.Sscan(rest, &name, &octets, &messages)
+	must(p.t, err)
+	_, err = p.b.accounts.SetQuota(p.t.Context(), mail.Address{Local: name, Domain: "example.org"}, &octets, &messages)
+	must(p.t, err)
 }
 
 // fill makes $repeat(x,3) in a line xxx.

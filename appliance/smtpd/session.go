@@ -58,7 +58,7 @@ func (s *session) Mail(string, *smtp.MailOptions) error {
 	}
 	now := time.Now()
 	s.tx = &transaction{started: now, msg: delivery.Message{
-		ID: newID(), Time: now, Origin: s.c.origin(m.utf8),
+		ID: newID(), Time: now, Origin: s.c.origin(m.utf8), Separate: s.c.kind == LMTP,
 		Envelope: mail.Envelope{From: m.from, SizeOctets: m.sizeOctets, EightBit: m.eightBit, UTF8: m.utf8},
 	}}
 	return nil
@@ -103,7 +103,11 @@ func (s *session) recipient(tx *transaction, to mail.ForwardPath) (delivery.Reci
 		// transaction of its own.
 		return delivery.Recipient{}, mail.Reject(452, mail.EnhancedCode{4, 5, 3}, "too many recipients")
 	}
-	return s.c.cfg.Delivery.Recipient(s.ctx, to, s.user != nil)
+	r, err := s.c.cfg.Delivery.Recipient(s.ctx, to, s.user != nil)
+	if err == nil {
+		err = s.c.cfg.Delivery.Room(s.ctx, tx.msg.Envelope, r)
+	}
+	return r, err
 }
 
 // Data receives a message for which one reply is given: of several outcomes the

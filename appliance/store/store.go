@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"time"
 
 	"maild/index"
@@ -14,7 +15,11 @@ import (
 // Store is the mailboxes and the index over them. Safe for concurrent use.
 type Store struct {
 	*Mailboxes
-	index *index.Index
+	// Log takes what is wrong with a maildirsize, which keeps no mail from coming. It is set once; nil is none.
+	Log *slog.Logger
+
+	index  *index.Index
+	ledger ledger
 }
 
 // New joins mailboxes and the index that was opened over them.
@@ -27,7 +32,9 @@ type Draft struct {
 	account string
 	tree    *sharedTree
 	staged  *maildir.Staged
-	entry   maildir.Entry // after Commit
+	placed  maildir.Entry // after Commit
+	quota   Quota         // of Admit
+	entry   *entry        // the room that is kept, nil for none
 }
 
 // Stage begins a message for account, whose tree is made if it has none.
@@ -67,6 +74,9 @@ func remake(path string) error {
 // Account is whom the draft is for.
 func (d *Draft) Account() string { return d.account }
 
+// Octets is the size of the message so far, as it is in the file.
+func (d *Draft) Octets() int64 { return d.staged.Octets() }
+
 // Write adds to the message, with LF line ends.
 func (d *Draft) Write(p []byte) (int, error) { return d.staged.Write(p) }
 
@@ -85,7 +95,7 @@ func (d *Draft) Link(account string) (*Draft, error) {
 }
 
 // Commit delivers the message into the INBOX. When it returns nil the message is
-// durable under its name, and the index has been told; block is its header, as
+// durable under its name, and the index and maildirsize have been told; block is its header, as
 // message.Intake has kept it. On an error it is as if it had never come.
 func (d *Draft) Commit(block []byte) (key string, err error) {
 	defer d.end()
@@ -93,10 +103,11 @@ func (d *Draft) Commit(block []byte) (key string, err error) {
 	e, err := d.staged.Commit()
 	if err != nil {
 		d.staged.Abort()
+		d.refuse()
 		return "", fmt.Errorf("deliver to %s: %w", d.account, err)
 	}
-	d.entry = e
-	d.store.index.Record(index.Message{
+	d.placed = e
+	d.settle(index.Message{
 		Account: d.account, Folder: e.Folder, Key: string(e.Key), Flags: string(e.Flags), New: e.New,
 		Octets: octets, Arrived: arrived.Truncate(time.Microsecond), Header: header.Parse(block), Incomplete: true,
 	})
@@ -106,7 +117,7 @@ func (d *Draft) Commit(block []byte) (key string, err error) {
 // TakeBack undoes a Commit: the message is gone again, unless somebody has moved
 // it meanwhile.
 func (d *Draft) TakeBack() error {
-	err := d.store.Use(d.account, false, func(t *maildir.Tree) error { return t.RemoveMessage(d.entry) })
+	err := d.store.Use(d.account, false, func(t *maildir.Tree) error { return t.RemoveMessage(d.placed) })
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("take back from %s: %w", d.account, err)
 	}
@@ -119,6 +130,7 @@ func (d *Draft) Abort() error {
 		return nil
 	}
 	defer d.end()
+	d.refuse()
 	return d.staged.Abort()
 }
 

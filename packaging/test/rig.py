@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -67,18 +68,20 @@ class Connection:
 
 
 class Appliance:
-    """A maild of our own, and its mailctl."""
+    """A maild of our own, and its mailctl. Started by root, it becomes user, whose the data is."""
 
-    def __init__(self, maild, mailctl, folder):
+    def __init__(self, maild, mailctl, folder, user="root", tables=()):
         self.mailctl_path = mailctl
         self.data = folder / "data"
         self.data.mkdir(mode=0o700)
+        if os.geteuid() == 0:
+            shutil.chown(self.data, user)
         self.maildir = self.data / "mail" / HOST / "reader"
         self.config = folder / "maild.toml"
         self.config.write_text("\n".join([
-            f'hostname = "{HOST}"', f'data_dir = "{self.data}"', 'user = "root"' if os.geteuid() == 0 else "",
+            f'hostname = "{HOST}"', f'data_dir = "{self.data}"', f'user = "{user}"' if os.geteuid() == 0 else "",
             "[listen]", "mx = []", "submission = []", "submissions = []",
-            "[limits]", f"received_fields = {MAX_RECEIVED}", ""]))
+            "[limits]", f"received_fields = {MAX_RECEIVED}", *tables, ""]))
         listener = socket.create_server(("127.0.0.1", 0), backlog=16)
         self.address = listener.getsockname()
         self.log_path = folder / "maild.log"

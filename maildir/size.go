@@ -1,0 +1,399 @@
+package maildir
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	// sizeFile is the file of the Maildir++ quota, beside the INBOX's directories.
+	sizeFile = "maildirsize"
+	// MaxSizeFileOctets is the length at which the file is to be written anew from the messages themselves (Maildir++; Courier and Dovecot
+	// read no more than that).
+	MaxSizeFileOctets = 5120
+	// StaleSizeAge is the age at which a file that says "over quota" is not believed any more.
+	StaleSizeAge = 15 * time.Minute
+	// sizeLockWait bounds the wait for another of our processes, looked at every sizeLockPause. Going on without the lock costs at most a line
+	// that is lost.
+	sizeLockWait  = 2 * time.Second
+	sizeLockPause = time.Millisecond
+)
+
+// Size is what a quota counts. As a limit, 0 is none.
+type Size struct {
+	Octets   int64 // of the files, with LF line ends
+	Messages int64
+}
+
+// Plus adds two sizes.
+func (s Size) Plus(d Size) Size { return Size{s.Octets + d.Octets, s.Messages + d.Messages} }
+
+// Minus is what is left of s without d.
+func (s Size) Minus(d Size) Size { return Size{s.Octets - d.Octets, s.Messages - d.Messages} }
+
+// Exceeds reports whether s is more than limit allows of either.
+func (s Size) Exceeds(limit Size) bool {
+	return limit.Octets > 0 && s.Octets > limit.Octets || limit.Messages > 0 && s.Messages > limit.Messages
+}
+
+// ErrSizeFile says that maildirsize cannot be understood. Its remedy is [Tree.WriteSize].
+var ErrSizeFile = errors.New("maildirsize is damaged")
+
+// SizeFile is what maildirsize says.
+type SizeFile struct {
+	Limit   Size      // its first line
+	Total   Size      // the sum of the others
+	Lines   int       // how many others there are
+	Octets  int64     // of the file itself
+	Changed time.Time // when it was last written
+}
+
+// IsDue reports whether the totals are to be calculated anew before a message of the size more is refused by them, or because the file has
+// grown too long. A file that has just been calculated is believed for a quarter of an hour.
+func (f SizeFile) IsDue(more Size, now time.Time) bool {
+	if f.Octets >= MaxSizeFileOctets {
+		return true
+	}
+	return f.Total.Plus(more).Exceeds(f.Limit) && (f.Lines > 1 || now.Sub(f.Changed) > StaleSizeAge)
+}
+
+// ParseSizeFile reads the contents of a maildirsize: limits such as "1000000S,100C" in the first line, numbers of octets and messages to be
+// added up in the others. The error matches [ErrSizeFile] for anything else, and then Limit may hold what the first line says.
+func ParseSizeFile(data []byte) (SizeFile, error) {
+	f := SizeFile{Octets: int64(len(data))}
+	if len(data) == 0 || data[len(data)-1] != '\n' {
+		return f, fmt.Errorf("%w: its last line has no end", ErrSizeFile)
+	}
+	first, rest, _ := strings.Cut(string(data), "\n")
+	var err error
+	if f.Limit, err = parseSizeLimits(first); err != nil {
+		return f, err
+	}
+	for line := range strings.Lines(rest) {
+		d, err := parseSizeLine(line)
+		if err != nil {
+			return f, err
+		}
+		f.Total = f.Total.Plus(d)
+		f.Lines++
+		if f.Total.Octets < -maxSizeOctets || f.Total.Octets > maxSizeOctets {
+			return f, fmt.Errorf("%w: its sum is beyond all measure", ErrSizeFile)
+		}
+	}
+	if f.Total.Octets < 0 || f.Total.Messages < 0 {
+		return f, fmt.Errorf("%w: its sum is negative", ErrSizeFile)
+	}
+	return f, nil
+}
+
+// maxSizeOctets keeps sums of a file's lines within int64.
+const maxSizeOctets = 1 << 60
+
+// parseSizeLimits reads the first line. Limits of other kinds than ours are passed over, as the rules say.
+func parseSizeLimits(s string) (limit Size, err error) {
+	for part := range strings.SplitSeq(s, ",") {
+		part = strings.TrimSpace(part)
+		if part == "" {
+			continue
+		}
+		n, err := strconv.ParseUint(part[:len(part)-1], 10, 63)
+		if err != nil {
+			return limit, fmt.Errorf("%w: limits %.40q", ErrSizeFile, s)
+		}
+		switch part[len(part)-1] {
+		case 'S':
+			limit.Octets = int64(n)
+		case 'C':
+			limit.Messages = int64(n)
+		}
+	}
+	return limit, nil
+}
+
+// parseSizeLine reads one of the other lines, which Courier pads with spaces.
+func parseSizeLine(line string) (Size, error) {
+	words := strings.Fields(line)
+	bad := fmt.Errorf("%w: line %.40q", ErrSizeFile, strings.TrimSuffix(line, "\n"))
+	if len(words) != 2 {
+		return Size{}, bad
+	}
+	octets, err := strconv.ParseInt(words[0], 10, 64)
+	if err != nil || octets > maxSizeOctets || octets < -maxSizeOctets {
+		return Size{}, bad
+	}
+	messages, err := strconv.ParseInt(words[1], 10, 32)
+	if err != nil {
+		return Size{}, bad
+	}
+	return Size{octets, messages}, nil
+}
+
+// sizeHeader is the first line for a limit, "0S" for none, as Dovecot writes it.
+func sizeHeader(limit Size) string {
+	var parts []string
+	if limit.Octets > 0 || limit.Messages <= 0 {
+		parts = append(parts, strconv.FormatInt(limit.Octets, 10)+"S")
+	}
+	if limit.Messages > 0 {
+		parts = append(parts, strconv.FormatInt(limit.Messages, 10)+"C")
+	}
+	return strings.Join(parts, ",") + "\n"
+}
+
+func sizeLine(s Size) string { return fmt.Sprintf("%d %d\n", s.Octets, s.Messages) }
+
+// SizeFile reads maildirsize. The error matches [fs.ErrNotExist] when there is none, and [ErrSizeFile] when it cannot be understood.
+func (t *Tree) SizeFile() (SizeFile, error) {
+	f, err := t.openSizeFile(os.O_RDONLY)
+	if err != nil {
+		return SizeFile{}, fmt.Errorf("maildirsize of %s: %w", t.path, err)
+	}
+	defer f.Close()
+	s, err := readSizeFile(f)
+	if err != nil {
+		return s, fmt.Errorf("maildirsize of %s: %w", t.path, err)
+	}
+	return s, nil
+}
+
+func (t *Tree) openSizeFile(flag int) (*os.File, error) {
+	root, err := openDir(t.path)
+	if err != nil {
+		return nil, err
+	}
+	defer root.release()
+	return root.openFor(sizeFile, flag)
+}
+
+// openFor is open with another mode than reading.
+func (d *dir) openFor(name string, flag int) (*os.File, error) {
+	path := joinPath(d.path, name)
+	fd, err := openat(d.fd, name, flag|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	f := os.NewFile(uintptr(fd), path)
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "open", Path: path, Err: errNotRegular}
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// readSizeFile reads no more than what counts: of a longer file, the limits alone.
+func readSizeFile(f *os.File) (SizeFile, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return SizeFile{}, err
+	}
+	data, err := io.ReadAll(io.LimitReader(f, MaxSizeFileOctets))
+	if err != nil {
+		return SizeFile{}, err
+	}
+	if len(data) == MaxSizeFileOctets {
+		data = data[:bytes.LastIndexByte(data, '\n')+1]
+	}
+	s, err := ParseSizeFile(data)
+	s.Octets, s.Changed = info.Size(), info.ModTime()
+	return s, err
+}
+
+// AddSize adds a line to maildirsize for messages that came, or went with negative numbers, and gives what the file then says. Nothing is
+// made where there is no file ([fs.ErrNotExist]), and nothing is added to one that is damaged or has grown too long: [ErrSizeFile], and
+// WriteSize is due. The line is one write, which other programs may add theirs to at any time. A power cut may lose it.
+func (t *Tree) AddSize(d Size) (SizeFile, error) {
+	s, err := t.addSize(d)
+	if err != nil {
+		return s, fmt.Errorf("maildirsize of %s: %w", t.path, err)
+	}
+	return s, nil
+}
+
+func (t *Tree) addSize(d Size) (SizeFile, error) {
+	root, err := openDir(t.path)
+	if err != nil {
+		return SizeFile{}, err
+	}
+	defer root.release()
+	f, err := root.lockSizeFile()
+	if err != nil {
+		return SizeFile{}, err
+	}
+	defer f.Close() // gives the lock back
+	s, err := readSizeFile(f)
+	line := sizeLine(d)
+	if err == nil && s.Octets+int64(len(line)) >= MaxSizeFileOctets {
+		err = fmt.Errorf("%w: it is too long", ErrSizeFile)
+	}
+	if err != nil {
+		return s, err
+	}
+	if err := t.step(stepWrite, f.Name()); err != nil {
+		return s, err
+	}
+	if _, err := f.WriteString(line); err != nil {
+		return s, err
+	}
+	s.Total, s.Lines, s.Octets, s.Changed = s.Total.Plus(d), s.Lines+1, s.Octets+int64(len(line)), time.Now()
+	return s, nil
+}
+
+// lockSizeFile opens the maildirsize of d for adding to it, and keeps others of us from writing it anew meanwhile.
+func (d *dir) lockSizeFile() (*os.File, error) {
+	for deadline := time.Now().Add(sizeLockWait); ; {
+		f, err := d.openFor(sizeFile, os.O_RDWR|os.O_APPEND)
+		if err != nil {
+			return nil, err
+		}
+		locked := retry(func() error { return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) }) == nil
+		info, err := f.Stat()
+		if err != nil {
+			f.Close()
+			return nil, err
+		}
+		st, here := d.stat(sizeFile)
+		held, ok := info.Sys().(*syscall.Stat_t)
+		same := here == nil && ok && st.Ino == held.Ino && st.Dev == held.Dev
+		if same && locked || time.Now().After(deadline) {
+			return f, nil
+		}
+		f.Close()
+		if !locked {
+			time.Sleep(sizeLockPause)
+		}
+	}
+}
+
+// WriteSize writes maildirsize anew: the limit, and in one line what total gives, which is called while no other of our processes adds to the
+// file. It is built beside and renamed, so that a reader sees the old or the new one.
+func (t *Tree) WriteSize(limit Size, total func() (Size, error)) error {
+	if err := t.writeSize(limit, total); err != nil {
+		return fmt.Errorf("maildirsize of %s: %w", t.path, err)
+	}
+	return nil
+}
+
+func (t *Tree) writeSize(limit Size, total func() (Size, error)) error {
+	root, err := openDir(t.path)
+	if err != nil {
+		return err
+	}
+	defer root.release()
+	tmp, err := t.acquireMade(Inbox, subTmp)
+	if err != nil {
+		return err
+	}
+	defer tmp.release()
+	old, err := root.lockSizeFile()
+	if err == nil {
+		defer old.Close()
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	sum, err := total()
+	if err != nil {
+		return err
+	}
+	name := t.names.Next()
+	f, err := tmp.create(name)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(sizeHeader(limit) + sizeLine(sum))
+	if err == nil {
+		err = f.Sync()
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = t.step(stepRename, joinPath(root.path, sizeFile))
+	}
+	if err == nil {
+		err = renameAt(tmp, name, root, sizeFile)
+	}
+	if err != nil {
+		return errors.Join(err, tmp.remove(name))
+	}
+	return nil
+}
+
+// RemoveSizeFile removes maildirsize, so that no other program holds a quota here. There need not be one.
+func (t *Tree) RemoveSizeFile() error {
+	root, err := openDir(t.path)
+	if err == nil {
+		err = root.remove(sizeFile)
+		root.release()
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("maildirsize of %s: %w", t.path, err)
+	}
+	return nil
+}
+
+// Measure is how size is found out.
+type Measure int
+
+const (
+	ByName Measure = iota // what the name says in S=, as the rules of Maildir++ have it; the file where it does not
+	ByFile                // the file itself
+)
+
+// Size adds up all messages of all folders, those in Trash and those with the flag T too, but without those of the given keys. With ByName only messages whose names do not tell
+// their size are looked at. Mail that comes, goes or is renamed meanwhile may be counted or not; [Tree.Stamp] from before and after tells.
+//
+// QUIRK: Courier, as Debian has it, counts neither Trash nor what has the flag T when it calculates maildirsize itself (seen with deliverquota
+// of maildrop 2.9.3); Dovecot 2.3 counts both, unless a quota_rule says otherwise. Both take the file's sum as it stands otherwise.
+func (t *Tree) Size(by Measure, without map[Key]bool) (total Size, err error) {
+	folders, err := t.Folders()
+	if err != nil {
+		return total, err
+	}
+	for _, folder := range folders {
+		for _, sub := range []string{subNew, subCur} {
+			s, err := t.subSize(folder, sub, by, without)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return total, fmt.Errorf("size of %s: %w", folder, err)
+			}
+			total = total.Plus(s)
+		}
+	}
+	return total, nil
+}
+
+func (t *Tree) subSize(folder, sub string, by Measure, without map[Key]bool) (total Size, err error) {
+	d, err := t.acquire(folder, sub)
+	if err != nil {
+		return total, err
+	}
+	defer d.release()
+	err = d.messages(func(key Key, _ Flags, base string) error {
+		if without[key] {
+			return nil
+		}
+		octets, told := key.size("S=")
+		if !told || by == ByFile {
+			st, err := d.stat(base)
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			octets = st.Size
+		}
+		total = total.Plus(Size{octets, 1})
+		return nil
+	})
+	return total, err
+}
