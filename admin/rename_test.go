@@ -10,6 +10,7 @@ import (
 
 	"maild/appliance/account"
 	"maild/appliance/mail"
+	"maild/appliance/process"
 	"maild/appliance/store"
 )
 
@@ -92,5 +93,42 @@ func interruptRename(t *testing.T, root string, steps int) {
 		if err := step(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestRenameRefused holds that a renaming that cannot be done leaves all as it was.
+func TestRenameRefused(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	must(t, "--root", root, "user", "add", "anna@example.org", "--no-password")
+	fill(t, root, "anna@example.org", 1)
+	rename := []string{"--root", root, "user", "rename", "anna@example.org", "anne@other.example"}
+
+	lock, err := process.TakeLock(filepath.Join(root, "rename.lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errs := mailctl(t, rename...); code != ExitLocked || !strings.Contains(errs, "another \"mailctl user rename\" is at work") {
+		t.Errorf("beside another: code %d, %s", code, errs)
+	}
+	if err := lock.Release(); err != nil {
+		t.Fatal(err)
+	}
+
+	link := filepath.Join(root, "mail", "other.example")
+	if err := os.Symlink(t.TempDir(), link); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errs := mailctl(t, rename...); code != ExitFailed || !strings.Contains(errs, "is a symbolic link") {
+		t.Errorf("over a link: code %d, %s", code, errs)
+	}
+	// It is given up, so that the account is free for anything else.
+	must(t, "--root", root, "user", "rename", "anna@example.org", "anja@example.org")
+	if err := os.Remove(link); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "--root", root, "user", "rename", "anja@example.org", "anne@other.example")
+	if n := must(t, "--root", root, "search", "headers", "--count", "account:anne@other.example"); n != "1\n" {
+		t.Errorf("messages: %s", n)
 	}
 }

@@ -114,7 +114,11 @@ func (a *Appliance) open(ctx context.Context) (err error) {
 func openAccounts(ctx context.Context, cfg config.Config, log *slog.Logger) (*account.Directory, error) {
 	o := accountOptions(cfg)
 	o.Log = log
-	return account.Open(ctx, o)
+	d, err := account.Open(ctx, o)
+	if err == nil {
+		d.AliasesFileProblems() // which are logged now, and not when the first mail comes
+	}
+	return d, err
 }
 
 func accountOptions(cfg config.Config) account.Options {

@@ -9,6 +9,19 @@ import (
 	"time"
 )
 
+// quickApps lets the app passwords of an account cost nearly nothing: those to come take after the first.
+func quickApps(t testing.TB, d *Directory, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		a := addr(t, name)
+		if _, err := d.db.Exec(`INSERT INTO app_passwords (account_id, name, password_hash, created_s)
+			SELECT a.id, 'zero', ?, 1 FROM accounts a JOIN domains d ON d.id = a.domain_id WHERE d.name = ? AND a.local = ?`,
+			quickHash("zero"), a.Domain, a.Local); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestAppPasswords(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -18,6 +31,7 @@ func TestAppPasswords(t *testing.T) {
 		errorless(t, err)
 	}
 	add(t, d, "bob@a.example") // without a password of its own
+	quickApps(t, d, "anna@a.example", "bob@a.example", "sue@a.example")
 	anna, bob, sue := addr(t, "Anna@a.example"), addr(t, "bob@a.example"), addr(t, "sue@a.example")
 	made := map[string]string{}
 	for _, name := range []string{"phone", " Laptop ", "te\u0301le\u0301phone"} {
@@ -88,7 +102,7 @@ func TestAppPasswords(t *testing.T) {
 	wants(t, d.RemoveAppPassword(ctx, anna, "phone"), ErrNotFound, `account anna@a.example has no app password "phone"`)
 	wants(t, d.RemoveAppPassword(ctx, addr(t, "eve@a.example"), "phone"), ErrNotFound)
 	list, err := d.AppPasswords(ctx, anna)
-	if err != nil || len(list) != 2 || list[0].Name != "Laptop" || list[1].Name != "téléphone" || list[0].Created.IsZero() {
+	if err != nil || len(list) != 3 || list[0].Name != "Laptop" || list[1].Name != "téléphone" || list[0].Created.IsZero() {
 		t.Errorf("left: %+v, %v", list, err)
 	}
 	errorless(t, d.RemoveAccount(ctx, anna))
@@ -107,6 +121,7 @@ func TestAppPasswordUse(t *testing.T) {
 	d := open(t, options(t.TempDir()))
 	add(t, d, "anna@a.example")
 	anna := addr(t, "anna@a.example")
+	quickApps(t, d, "anna@a.example")
 	p, err := d.AddAppPassword(ctx, anna, "phone")
 	errorless(t, err)
 	used := func() time.Time {
@@ -146,7 +161,7 @@ func TestAppPasswordsAtOnce(t *testing.T) {
 	add(t, d, "anna@a.example")
 	anna := addr(t, "anna@a.example")
 	var done sync.WaitGroup
-	passwords := make([]string, 3)
+	passwords := make([]string, 2)
 	for i := range passwords {
 		done.Go(func() {
 			var err error

@@ -3,7 +3,6 @@ package account
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -82,15 +81,13 @@ func (d *Directory) credentials(ctx context.Context, name string) (c credentials
 	}
 	a = folded(a)
 	err = d.read(ctx, func(tx *sql.Tx) error {
-		if c.account, c.hash, err = account(ctx, tx, a); err != nil {
+		c.account, c.hash, err = account(ctx, tx, a)
+		if err := ignoreNotFound(err); err != nil {
 			return err
 		}
-		c.apps, err = appSecrets(ctx, tx, a)
+		c.apps, err = appSecrets(ctx, tx, a) // for an unknown name, too: it takes its time
 		return err
 	})
-	if errors.Is(err, ErrNotFound) {
-		return credentials{}, nil
-	}
 	return c, err
 }
 

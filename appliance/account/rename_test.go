@@ -17,6 +17,7 @@ func TestRename(t *testing.T) {
 		_, err := d.AddAccount(ctx, addr(t, "anna@a.example"), quickHash("password"))
 		errorless(t, err)
 		add(t, d, "bob@a.example")
+		quickApps(t, d, "anna@a.example")
 		app, err := d.AddAppPassword(ctx, addr(t, "anna@a.example"), "phone")
 		errorless(t, err)
 		alias(t, d, "team@a.example", "anna@a.example", "bob@a.example")
@@ -174,5 +175,16 @@ func TestUpgrade(t *testing.T) {
 	errorless(t, err)
 	if got := resolved(t, d, mail.Address{Local: "team", Domain: "a.example"}); !slices.Equal(got, []string{"anne@a.example"}) {
 		t.Errorf("the alias leads to %v", got)
+	}
+}
+
+// BenchmarkExists is what each delivery asks before its 250.
+func BenchmarkExists(b *testing.B) {
+	d := open(b, options(b.TempDir()))
+	add(b, d, "anna@a.example")
+	for b.Loop() {
+		if there, err := d.Exists(b.Context(), "anna@a.example"); err != nil || !there {
+			b.Fatal(there, err)
+		}
 	}
 }

@@ -3,7 +3,6 @@ package account
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -114,15 +113,16 @@ func (d *Directory) follow(ctx context.Context, a mail.Address, explain bool) (r
 }
 
 func (d *Directory) resolve(ctx context.Context, tx *sql.Tx, a mail.Address, explain bool) (Resolution, []Step, error) {
-	w := &walk{d: d, ctx: ctx, tx: tx, explain: explain, seen: map[mail.Address]bool{}}
-	_, err := domainID(ctx, tx, a.Domain)
-	if errors.Is(err, ErrNotFound) {
+	w := d.walk(ctx, tx)
+	w.explain = explain
+	switch ours, err := w.isOurs(a.Domain); {
+	case err != nil:
+		return Resolution{}, nil, err
+	case !ours:
 		w.note(Step{Address: a, Kind: StepOutside})
 		return Resolution{Kind: Foreign}, w.steps, nil
 	}
-	if err != nil {
-		return Resolution{}, nil, err
-	}
+	var err error
 	if a.Local == postmaster {
 		err = w.postmaster(a)
 	} else {

@@ -56,6 +56,7 @@ type walk struct {
 	explain bool // keep the steps
 	strict  bool // a loop is an error: an alias is being added
 
+	ours     map[string]bool // domains that were asked for
 	seen     map[mail.Address]bool
 	path     []mail.Address // from the first address to the one at hand
 	targets  int
@@ -64,11 +65,29 @@ type walk struct {
 	steps    []Step
 }
 
+func (d *Directory) walk(ctx context.Context, tx *sql.Tx) *walk {
+	return &walk{d: d, ctx: ctx, tx: tx, ours: map[string]bool{}, seen: map[mail.Address]bool{}}
+}
+
 func (w *walk) note(s Step) {
 	if w.explain {
 		s.Depth = len(w.path)
 		w.steps = append(w.steps, s)
 	}
+}
+
+// isOurs reports whether a domain is one of this box.
+func (w *walk) isOurs(domain string) (bool, error) {
+	ours, known := w.ours[domain]
+	if known {
+		return ours, nil
+	}
+	_, err := domainID(w.ctx, w.tx, domain)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return false, err
+	}
+	w.ours[domain] = err == nil
+	return err == nil, nil
 }
 
 // reached reports whether anybody gets the mail so far.
@@ -86,12 +105,11 @@ func (w *walk) postmaster(a mail.Address) error {
 		if next.IsZero() || w.seen[next] {
 			continue
 		}
-		_, err := domainID(w.ctx, w.tx, next.Domain)
-		if errors.Is(err, ErrNotFound) {
-			continue // a configured one that is not ours leads to nobody
-		}
-		if err != nil {
+		switch ours, err := w.isOurs(next.Domain); {
+		case err != nil:
 			return err
+		case !ours:
+			continue // a configured one that is not ours leads to nobody
 		}
 		if next != a {
 			w.note(Step{Address: a, Kind: StepPostmaster, To: []mail.Address{next}})
@@ -110,14 +128,13 @@ func (w *walk) visit(a mail.Address, where lookups) (found bool, err error) {
 		return true, w.again(a)
 	}
 	w.seen[a] = true
-	_, err = domainID(w.ctx, w.tx, a.Domain)
-	if errors.Is(err, ErrNotFound) {
+	switch ours, err := w.isOurs(a.Domain); {
+	case err != nil:
+		return false, err
+	case !ours:
 		w.outside = append(w.outside, a)
 		w.note(Step{Address: a, Kind: StepOutside})
 		return true, nil
-	}
-	if err != nil {
-		return false, err
 	}
 	names := w.d.withBase(a)
 	for i, name := range names {
@@ -251,7 +268,8 @@ func (w *walk) expand(name mail.Address, targets []mail.Address, literal []bool)
 
 // expand walks from an alias that is there; with strict set, a loop is an error.
 func (d *Directory) expand(ctx context.Context, tx *sql.Tx, a mail.Address, strict bool) error {
-	w := &walk{d: d, ctx: ctx, tx: tx, strict: strict, seen: map[mail.Address]bool{}}
+	w := d.walk(ctx, tx)
+	w.strict = strict
 	_, err := w.visit(a, everything)
 	return err
 }
