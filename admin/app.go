@@ -145,6 +145,7 @@ func (c *call) app(ctx context.Context) *cli.App {
 			c.aliasCommand(ctx),
 			c.searchCommand(ctx),
 			c.msgCommand(ctx),
+			c.folderCommand(ctx),
 			c.indexCommand(ctx),
 			c.statusCommand(ctx),
 			c.versionCommand(ctx),

@@ -224,6 +224,8 @@ func (rc *reconciler) walkEvents(ctx context.Context) error {
 			return err
 		}
 	}
+	// Files that come are read by others, who may be slower. A row that went first would give its id to chance.
+	rc.inHand.Wait()
 	for _, k := range gone {
 		was, found, err := rc.rowOf(ctx, ids[k.place], k.key)
 		if err != nil {
@@ -301,12 +303,39 @@ func (b *batch) same(r *row) (places []place, files []File, ids []int64, err err
 	return places, files, ids, rows.Err()
 }
 
-// movedFrom finds the row of a file that is gone and was the same message: same Message-ID, size and time. The row then moves with its id.
+// sameFile gives the other rows without a Message-ID that have a row's key, size and time: a key is never given to another message.
+func (b *batch) sameFile(r *row) (places []place, files []File, ids []int64, err error) {
+	rows, err := b.conn.QueryContext(background(), `SELECT m.id, m.flags, m.new, f.account, f.name FROM message m JOIN folder f ON f.id = m.folder
+		WHERE m.id >= ?1 AND m.id < ?1 + 10000 AND m.arrived = ?1 AND m.message_id = '' AND m.octets = ?2 AND m.key = ?3`, r.arrived, r.octets, r.key)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var p place
+		f := File{Key: r.key}
+		var id int64
+		if err := rows.Scan(&id, &f.Flags, &f.New, &p.account, &p.folder); err != nil {
+			return nil, nil, nil, err
+		}
+		if p != r.place {
+			places, files, ids = append(places, p), append(files, f), append(ids, id)
+		}
+	}
+	return places, files, ids, rows.Err()
+}
+
+// movedFrom finds the row of a file that is gone and was the same message: same Message-ID, size and time, or where there is no Message-ID, same key.
+// The row then moves with its id.
 func (rc *reconciler) movedFrom(b *batch, r *row) (id int64, ok bool, err error) {
 	if b.bulk {
 		return 0, false, nil
 	}
-	places, files, ids, err := b.same(r)
+	same := b.same
+	if r.messageID == "" {
+		same = b.sameFile
+	}
+	places, files, ids, err := same(r)
 	for i, k := range places {
 		if apart := r.arrived - ids[i]; apart <= -maxShiftMicros || apart >= maxShiftMicros || !rc.ix.gone(k, files[i]) {
 			continue

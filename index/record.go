@@ -2,6 +2,7 @@ package index
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -20,6 +21,7 @@ const (
 	opUpdate
 	opForget
 	opForgetAccount
+	opMove
 )
 
 // op is one recorded change.
@@ -28,6 +30,9 @@ type op struct {
 	row  row
 	// full says that an update carries a header, so that a missing row can be made of it.
 	full bool
+	from place // move: where the message was, under the same key or fromKey
+	// fromKey is the key that it had there.
+	fromKey string
 }
 
 // queue is what was recorded and is not committed yet.
@@ -133,6 +138,12 @@ func (ix *Index) UpdateFile(m Message) {
 	ix.enqueue(op{kind: opUpdate, row: newRow(m, ix.fields), full: len(m.Header.All) > 0})
 }
 
+// Moved notes that a message which was in the folder of an account under key is now m, of which Account, Folder, Key, Flags, New and Arrived count. Its id
+// stays. Where the row is missing, both folders are marked for reconcile. Queued like Record.
+func (ix *Index) Moved(account, folder, key string, m Message) {
+	ix.enqueue(op{kind: opMove, row: newRow(m, ix.fields), from: place{strings.ToLower(account), folder}, fromKey: key})
+}
+
 // Forget notes that a message is gone from a folder. Queued like Record.
 func (ix *Index) Forget(account, folder, key string) {
 	ix.enqueue(op{kind: opForget, row: row{place: place{strings.ToLower(account), folder}, key: key}})
@@ -148,7 +159,15 @@ func (ix *Index) enqueue(o op) {
 		return
 	}
 	if !ix.queue.put(o) {
-		ix.marks.add(o.row.place)
+		ix.markOf(&o)
+	}
+}
+
+// markOf has the folders of a change reconciled.
+func (ix *Index) markOf(o *op) {
+	ix.marks.add(o.row.place)
+	if o.kind == opMove {
+		ix.marks.add(o.from)
 	}
 }
 
@@ -195,7 +214,7 @@ func (ix *Index) applyHead(ctx context.Context) (*generation, error) {
 			if ops[i].kind == opRecord && ix.buried(&ops[i].row) {
 				continue // removed since
 			}
-			if r := &ops[i].row; ops[i].kind == opUpdate && ix.opt.Source != nil {
+			if r := &ops[i].row; (ops[i].kind == opUpdate || ops[i].kind == opMove) && ix.opt.Source != nil {
 				// Another program may have been faster than the queue.
 				if now, ok := ix.stands(r.place, r.file()); ok {
 					r.flags, r.new = now.Flags, now.New
@@ -207,6 +226,9 @@ func (ix *Index) applyHead(ctx context.Context) (*generation, error) {
 			}
 			if !known {
 				unknown = append(unknown, ops[i].row.place)
+			}
+			if !known && ops[i].kind == opMove {
+				unknown = append(unknown, ops[i].from)
 			}
 		}
 		for folder, whole := range touched {
@@ -271,9 +293,12 @@ func (b *batch) apply(o *op, touched map[int64]bool) (known bool, err error) {
 		return true, err
 	}
 	touched[folder] = touched[folder] || o.kind != opRecord || !r.new
-	if o.kind == opRecord {
+	switch o.kind {
+	case opRecord:
 		_, _, err := b.add(r)
 		return true, err
+	case opMove:
+		return b.applyMove(o, folder, touched)
 	}
 	was, ok, err := b.stored(folder, r.key)
 	switch {
@@ -289,6 +314,36 @@ func (b *batch) apply(o *op, touched map[int64]bool) (known bool, err error) {
 	case o.full:
 		_, _, err := b.add(r)
 		return true, err
+	}
+	return false, nil
+}
+
+// applyMove gives the row of a message that was moved its new place. Who follows the files may have been faster.
+func (b *batch) applyMove(o *op, to int64, touched map[int64]bool) (known bool, err error) {
+	r := &o.row
+	there, arrived, err := b.stored(to, r.key)
+	if err != nil {
+		return true, err
+	}
+	from, err := b.folder(o.from, false)
+	if err != nil {
+		return true, err
+	}
+	var was stored
+	left := false
+	if from != 0 {
+		touched[from] = true
+		if was, left, err = b.stored(from, o.fromKey); err != nil {
+			return true, err
+		}
+	}
+	switch {
+	case arrived && left && was.id != there.id:
+		return true, errors.Join(b.drop(was.id), b.setFlags(there, r.flags, r.new))
+	case arrived:
+		return true, b.setFlags(there, r.flags, r.new)
+	case left:
+		return true, b.moveRow(was.id, r)
 	}
 	return false, nil
 }
