@@ -1,6 +1,9 @@
 package index
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Event says that something changed in the files, in the order in which it happened.
 type Event struct {
@@ -10,6 +13,8 @@ type Event struct {
 	File            File // the file that is there now: Key, Flags and New. With Key "" the folder as a whole must be looked at
 	Gone            bool // File was removed or renamed away
 	Touched         bool // its content or time changed, its name did not (written, touched)
+
+	at time.Time // when it was told
 }
 
 // Follower is a Source that tells of changes as they happen.

@@ -39,7 +39,8 @@ type told struct {
 type events struct {
 	mu sync.Mutex
 	told
-	wake chan struct{}
+	taken map[fileKey]Event // being looked at now
+	wake  chan struct{}
 }
 
 func (e *events) init() {
@@ -70,19 +71,45 @@ func (e *events) add(ev Event) {
 		if now.File.Key != "" && ev.Gone && !now.Gone && !sameName(now.File, ev.File) {
 			break
 		}
-		ev.Touched = ev.Touched || now.Touched
+		ev.Touched, ev.at = ev.Touched || now.Touched, time.Now()
 		e.files[k] = ev
 	}
 	signal(e.wake)
 }
 
-// take gives what is there and clears it.
+// take gives what is there and clears it. What has gone just now waits for the next time: it may have come elsewhere, which is told after it, and a row
+// that is removed before that has lost its id.
 func (e *events) take() told {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	t := told{e.files, e.folders, e.accounts, e.all}
 	e.clear()
+	now := time.Now()
+	for k, ev := range t.files {
+		if ev.Gone && now.Sub(ev.at) < followGather {
+			e.files[k] = ev
+			delete(t.files, k)
+		}
+	}
+	if len(e.files) > 0 {
+		signal(e.wake)
+	}
+	e.taken = t.files
 	return t
+}
+
+// done ends what take began.
+func (e *events) done() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.taken = nil
+}
+
+// going reports whether it was told that a file has gone, and that has not been looked at yet.
+func (e *events) going(k fileKey) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.files[k].Gone || e.taken[k].Gone
 }
 
 // tombs are files that were seen to go a short while ago. What was read from such a file and is on its way to the writer must not become a row.
@@ -135,6 +162,14 @@ func (t *tombs) has(r *row) bool {
 	defer t.mu.Unlock()
 	was, ok := t.at[fileKey{r.place, r.key}]
 	return ok && was.flags == r.flags && was.new == r.new
+}
+
+// hold reports whether a file was seen to go, and not to come back under any name.
+func (t *tombs) hold(k fileKey) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, ok := t.at[k]
+	return ok
 }
 
 // buried reports whether the file that a row was made of is gone. One that came back in a way nobody told, with its folder, is not.
@@ -190,7 +225,9 @@ func (ix *Index) lookAtEvents(ctx context.Context) {
 		if len(e.files) == 0 {
 			continue
 		}
-		if _, err := ix.Reconcile(ctx, ReconcileOptions{events: e.files}); err != nil && ctx.Err() == nil {
+		_, err := ix.Reconcile(ctx, ReconcileOptions{events: e.files})
+		ix.events.done()
+		if err != nil && ctx.Err() == nil {
 			ix.log.Warn("index: changes could not be written, their folders will be compared", "error", err, "files", len(e.files))
 			for k := range e.files {
 				ix.marks.add(k.place)
@@ -340,8 +377,11 @@ func (rc *reconciler) movedFrom(b *batch, r *row) (id int64, ok bool, err error)
 		if apart := r.arrived - ids[i]; apart <= -maxShiftMicros || apart >= maxShiftMicros || !rc.ix.gone(k, files[i]) {
 			continue
 		}
-		// Should it have been renamed in this moment, a comparison of its folder finds it again.
-		rc.ix.marks.add(k)
+		// Should it have been renamed in this moment, a comparison of its folder finds it again. Where it was told to go, it was not: that spares a
+		// comparison for each message moved, which might also meet others on their way.
+		if !rc.ix.tombs.hold(fileKey{k, files[i].Key}) {
+			rc.ix.marks.add(k)
+		}
 		folder, err := b.folder(k, false)
 		if err == nil && folder != 0 {
 			err = b.distrustStamp(folder)
@@ -385,6 +425,11 @@ func (rc *reconciler) removeGone(b *batch, c *change) error {
 	}
 	if now, ok := rc.ix.stands(c.in.place, was.file(key)); ok {
 		return rc.rename(b, was, now)
+	}
+	if rc.opt.events == nil && rc.ix.events.going(fileKey{c.in.place, key}) {
+		// It may have been moved, and what has come is looked at before what has gone. The folder is not said to be compared.
+		c.in.failed.Store(true)
+		return nil
 	}
 	rc.report.Removed++
 	return b.drop(was.id)

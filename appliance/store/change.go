@@ -39,7 +39,7 @@ type Outcome struct {
 	Was index.Message
 	// Now says where the message is, or its copy, by Account, Folder, Key, Flags, New and Arrived. The id of a copy is not known yet.
 	Now     index.Message
-	Changed bool  // false: it was so already, or Err says why not
+	Changed bool  // false: the index knew it so already, or Err says why not
 	Err     error // ErrGone; maildir.TargetError for what is wrong with the folder it was to come to; or a fault of the disk
 }
 
