@@ -174,7 +174,7 @@ func (j *msgChange) batch(ctx context.Context, batch []index.Message) error {
 	if j.Bool("dry-run") {
 		for _, m := range able {
 			o := store.Outcome{Was: m, Now: j.then(m)}
-			o.Changed = j.change.Action == store.Copy || j.change.Action == store.Delete || !isWhere(o.Now, m)
+			o.Changed = j.change.Action == store.Copy || j.change.Action == store.Delete || !o.Known()
 			if err := j.settle(ctx, o); err != nil {
 				return err
 			}
@@ -242,7 +242,7 @@ func (j *msgChange) again(ctx context.Context, outcomes []store.Outcome) {
 		found = found[:0]
 		waiting := false
 		for _, m := range rows {
-			if was := outcomes[gone[m.ID]].Was; isWhere(m, was) {
+			if was := outcomes[gone[m.ID]].Was; store.SameFile(m, was) {
 				waiting = true
 			} else {
 				found = append(found, m)
@@ -253,11 +253,6 @@ func (j *msgChange) again(ctx context.Context, outcomes []store.Outcome) {
 	for _, o := range j.store.Apply(ctx, j.change, found) {
 		outcomes[gone[o.Was.ID]] = o
 	}
-}
-
-// isWhere reports whether two rows are one file under one name.
-func isWhere(a, b index.Message) bool {
-	return a.Account == b.Account && a.Folder == b.Folder && a.Key == b.Key && a.Flags == b.Flags && a.New == b.New
 }
 
 // settle counts what became of a message and writes it.
@@ -393,7 +388,7 @@ func (j *msgChange) unseen(ctx context.Context, list []store.Outcome) (left []st
 		known[m.ID] = m
 	}
 	for _, o := range list {
-		if m, ok := known[o.Was.ID]; ok && isWhere(m, o.Was) {
+		if m, ok := known[o.Was.ID]; ok && store.SameFile(m, o.Was) && !o.Known() {
 			left = append(left, o)
 		}
 	}

@@ -22,23 +22,22 @@ type made struct {
 	from *dir // held for undo, if any
 }
 
-// ChangeFlags is [Tree.ChangeFlags] for a message that was seen as e.
-func (b *Batch) ChangeFlags(t *Tree, e Entry, add, remove Flags) (Entry, error) {
-	var result Entry
-	err := t.located(e, func(p place) error {
+// ChangeFlags is [Tree.ChangeFlags] for a message that was seen as e. It reports whether anything changed.
+func (b *Batch) ChangeFlags(t *Tree, e Entry, add, remove Flags) (result Entry, changed bool, err error) {
+	err = t.located(e, func(p place) error {
 		result = p.Entry
 		result.Flags = p.Flags.With(add).Without(remove)
 		result.New = p.New && result.Flags == p.Flags
-		if result == p.Entry {
+		if changed = result != p.Entry; !changed {
 			b.made = append(b.made, made{})
 			return nil
 		}
 		return b.rename(t, p, t, result)
 	})
 	if err != nil {
-		return Entry{}, fmt.Errorf("flag %s: %w", e.Key, err)
+		return Entry{}, false, fmt.Errorf("flag %s: %w", e.Key, err)
 	}
-	return result, nil
+	return result, changed, nil
 }
 
 // Move moves a message that was seen as e to a folder of the same or another tree. It keeps its flags, its time, and whether it is new; it keeps its

@@ -41,10 +41,13 @@ func TestBatch(t *testing.T) {
 	flagged, moved, sent, removed := deliver(t, ann, "1\n"), deliver(t, ann, "2\n"), deliver(t, ann, "3\n"), deliver(t, ann, "4\n")
 	was := inode(t, ann.MessagePath(sent))
 	var b Batch
-	flagged, err := b.ChangeFlags(ann, flagged, "Sk", "F")
+	flagged, changed, err := b.ChangeFlags(ann, flagged, "Sk", "F")
 	ok(t, err)
-	again, err := b.ChangeFlags(ann, flagged, "S", "")
+	again, twice, err := b.ChangeFlags(ann, flagged, "S", "")
 	ok(t, err)
+	if !changed || twice {
+		t.Errorf("changed: %v, then %v", changed, twice)
+	}
 	at, err := b.Move(ann, moved, ann, "Archive")
 	ok(t, err)
 	away, err := b.Move(ann, sent, bob, Inbox)
@@ -89,7 +92,7 @@ func TestBatchFindsRenamed(t *testing.T) {
 	_, err := tree.ChangeFlags(Inbox, e.Key, "Fz", "")
 	ok(t, err)
 	var b Batch
-	now, err := b.ChangeFlags(tree, e, "S", "")
+	now, _, err := b.ChangeFlags(tree, e, "S", "")
 	ok(t, err)
 	if errs := b.Sync(); errs != nil || now.Flags != "FSz" {
 		t.Errorf("%+v, %v", now, errs)

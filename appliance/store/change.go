@@ -39,7 +39,7 @@ type Outcome struct {
 	Was index.Message
 	// Now says where the message is, or its copy, by Account, Folder, Key, Flags, New and Arrived. The id of a copy is not known yet.
 	Now     index.Message
-	Changed bool  // false: the index knew it so already, or Err says why not
+	Changed bool  // false: it was so already, or Err says why not
 	Err     error // ErrGone; maildir.TargetError for what is wrong with the folder it was to come to; or a fault of the disk
 }
 
@@ -56,8 +56,7 @@ func (s *Store) Apply(ctx context.Context, ch Change, list []index.Message) []Ou
 		if o.Err = ctx.Err(); o.Err != nil {
 			continue
 		}
-		if o.Now, o.Err = s.change(&batch, ch, m); o.Err == nil {
-			o.Changed = ch.Action == Copy || ch.Action == Delete || !sameFile(o.Now, m)
+		if o.Err = s.change(&batch, ch, o); o.Err == nil {
 			made = append(made, i)
 		}
 	}
@@ -71,28 +70,34 @@ func (s *Store) Apply(ctx context.Context, ch Change, list []index.Message) []Ou
 		o.Changed = ch.Action == Delete
 	}
 	for i := range outcomes {
-		if o := &outcomes[i]; o.Changed {
+		if o := &outcomes[i]; o.Changed || o.Err == nil && !o.Known() {
 			s.tell(ctx, ch, o)
 		}
 	}
 	return outcomes
 }
 
-func sameFile(a, b index.Message) bool {
+// Known reports whether the index knew a message that stays one as it is now.
+func (o *Outcome) Known() bool { return SameFile(o.Was, o.Now) }
+
+// SameFile reports whether two messages are one file under one name.
+func SameFile(a, b index.Message) bool {
 	return a.Account == b.Account && a.Folder == b.Folder && a.Key == b.Key && a.Flags == b.Flags && a.New == b.New
 }
 
 // change makes the change to one message.
-func (s *Store) change(batch *maildir.Batch, ch Change, m index.Message) (index.Message, error) {
+func (s *Store) change(batch *maildir.Batch, ch Change, o *Outcome) error {
+	m := o.Was
 	was := maildir.Entry{Folder: m.Folder, Key: maildir.Key(m.Key), Flags: maildir.Flags(m.Flags), New: m.New}
 	var now maildir.Entry
 	account := m.Account
 	err := s.Use(m.Account, false, func(t *maildir.Tree) (err error) {
 		switch ch.Action {
 		case Flag:
-			now, err = batch.ChangeFlags(t, was, ch.Add, ch.Remove)
+			now, o.Changed, err = batch.ChangeFlags(t, was, ch.Add, ch.Remove)
 			return err
 		case Delete:
+			o.Changed = true
 			return batch.Remove(t, was)
 		}
 		act := batch.Move
@@ -104,6 +109,7 @@ func (s *Store) change(batch *maildir.Batch, ch Change, m index.Message) (index.
 		}
 		return s.into(account, ch, func(to *maildir.Tree) error {
 			now, err = act(t, was, to, ch.Folder)
+			o.Changed = ch.Action == Copy || account != m.Account || ch.Folder != m.Folder
 			return err
 		})
 	})
@@ -112,10 +118,12 @@ func (s *Store) change(batch *maildir.Batch, ch Change, m index.Message) (index.
 		err = ErrGone
 	}
 	if err != nil {
-		return index.Message{}, err
+		o.Changed = false
+		return err
 	}
-	return index.Message{ID: m.ID, Account: account, Folder: now.Folder, Key: string(now.Key), Flags: string(now.Flags), New: now.New,
-		Octets: m.Octets, Arrived: m.Arrived}, nil
+	o.Now = index.Message{ID: m.ID, Account: account, Folder: now.Folder, Key: string(now.Key), Flags: string(now.Flags), New: now.New,
+		Octets: m.Octets, Arrived: m.Arrived}
+	return nil
 }
 
 // into runs fn with the tree that messages come to, and once more when their folder was missing and had to be made.

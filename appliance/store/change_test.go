@@ -135,7 +135,7 @@ func TestApplyBesideOthers(t *testing.T) {
 	if o := outcomes[2]; o.Err != nil || !o.Changed || o.Now.Flags != "S" || o.Now.New {
 		t.Errorf("as it was: %+v", o)
 	}
-	outcomes = s.Apply(context.Background(), Change{Action: Flag, Add: "S"}, []index.Message{outcomes[2].Now})
+	outcomes = s.Apply(context.Background(), Change{Action: Flag, Add: "S"}, list[2:]) // the index does not know yet
 	if o := outcomes[0]; o.Err != nil || o.Changed {
 		t.Errorf("once more: %+v", o)
 	}
