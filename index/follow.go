@@ -98,20 +98,6 @@ func (e *events) take() told {
 	return t
 }
 
-// done ends what take began.
-func (e *events) done() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.taken = nil
-}
-
-// going reports whether it was told that a file has gone, and that has not been looked at yet.
-func (e *events) going(k fileKey) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.files[k].Gone || e.taken[k].Gone
-}
-
 // tombs are files that were seen to go a short while ago. What was read from such a file and is on its way to the writer must not become a row.
 type tombs struct {
 	mu     sync.Mutex
@@ -162,14 +148,6 @@ func (t *tombs) has(r *row) bool {
 	defer t.mu.Unlock()
 	was, ok := t.at[fileKey{r.place, r.key}]
 	return ok && was.flags == r.flags && was.new == r.new
-}
-
-// hold reports whether a file was seen to go, and not to come back under any name.
-func (t *tombs) hold(k fileKey) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	_, ok := t.at[k]
-	return ok
 }
 
 // buried reports whether the file that a row was made of is gone. One that came back in a way nobody told, with its folder, is not.
@@ -334,28 +312,6 @@ func (b *batch) same(r *row) (places []place, files []File, ids []int64, err err
 			return nil, nil, nil, err
 		}
 		if p != r.place || f.Key != r.key {
-			places, files, ids = append(places, p), append(files, f), append(ids, id)
-		}
-	}
-	return places, files, ids, rows.Err()
-}
-
-// sameFile gives the other rows without a Message-ID that have a row's key, size and time: a key is never given to another message.
-func (b *batch) sameFile(r *row) (places []place, files []File, ids []int64, err error) {
-	rows, err := b.conn.QueryContext(background(), `SELECT m.id, m.flags, m.new, f.account, f.name FROM message m JOIN folder f ON f.id = m.folder
-		WHERE m.id >= ?1 AND m.id < ?1 + 10000 AND m.arrived = ?1 AND m.message_id = '' AND m.octets = ?2 AND m.key = ?3`, r.arrived, r.octets, r.key)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var p place
-		f := File{Key: r.key}
-		var id int64
-		if err := rows.Scan(&id, &f.Flags, &f.New, &p.account, &p.folder); err != nil {
-			return nil, nil, nil, err
-		}
-		if p != r.place {
 			places, files, ids = append(places, p), append(files, f), append(ids, id)
 		}
 	}

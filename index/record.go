@@ -2,7 +2,6 @@ package index
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -136,12 +135,6 @@ func (ix *Index) Record(m Message) {
 // the row is missing it is made from m if m carries a parsed header (Header.All), else the folder is marked for reconcile. Queued like Record.
 func (ix *Index) UpdateFile(m Message) {
 	ix.enqueue(op{kind: opUpdate, row: newRow(m, ix.fields), full: len(m.Header.All) > 0})
-}
-
-// Moved notes that a message which was in the folder of an account under key is now m, of which Account, Folder, Key, Flags, New and Arrived count. Its id
-// stays. Where the row is missing, both folders are marked for reconcile. Queued like Record.
-func (ix *Index) Moved(account, folder, key string, m Message) {
-	ix.enqueue(op{kind: opMove, row: newRow(m, ix.fields), from: place{strings.ToLower(account), folder}, fromKey: key})
 }
 
 // Forget notes that a message is gone from a folder. Queued like Record.
@@ -314,36 +307,6 @@ func (b *batch) apply(o *op, touched map[int64]bool) (known bool, err error) {
 	case o.full:
 		_, _, err := b.add(r)
 		return true, err
-	}
-	return false, nil
-}
-
-// applyMove gives the row of a message that was moved its new place. Who follows the files may have been faster.
-func (b *batch) applyMove(o *op, to int64, touched map[int64]bool) (known bool, err error) {
-	r := &o.row
-	there, arrived, err := b.stored(to, r.key)
-	if err != nil {
-		return true, err
-	}
-	from, err := b.folder(o.from, false)
-	if err != nil {
-		return true, err
-	}
-	var was stored
-	left := false
-	if from != 0 {
-		touched[from] = true
-		if was, left, err = b.stored(from, o.fromKey); err != nil {
-			return true, err
-		}
-	}
-	switch {
-	case arrived && left && was.id != there.id:
-		return true, errors.Join(b.drop(was.id), b.setFlags(there, r.flags, r.new))
-	case arrived:
-		return true, b.setFlags(there, r.flags, r.new)
-	case left:
-		return true, b.moveRow(was.id, r)
 	}
 	return false, nil
 }
