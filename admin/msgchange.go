@@ -35,6 +35,7 @@ const flagHelp = `Sets (+) and clears (-) flags: seen, flagged, replied, draft, 
 ` + promiseHelp
 
 const moveHelp = `Moves messages to a folder of their own account, or of the --account named. Flags stay, and so does whether a message is new.
+What a keyword's letter means is kept by Dovecot for each folder, and does not go along.
 ` + whichHelp + `A message that is there already stays.
 ` + promiseHelp
 

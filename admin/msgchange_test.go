@@ -77,7 +77,9 @@ func TestInterruptedChange(t *testing.T) {
 	if code := Main(ctx, move, strings.NewReader(""), out, &errs); code != ExitFailed || !strings.Contains(errs.String(), "interrupted") {
 		t.Fatalf("code %d: %s", code, errs.String())
 	}
-	count := func(query string) string { return strings.TrimSpace(must(t, "search", "headers", "--count", query, "--root", root)) }
+	count := func(query string) string {
+		return strings.TrimSpace(must(t, "search", "headers", "--count", query, "--root", root))
+	}
 	before := count("in:Archive")
 	if before == "0" || before == fmt.Sprint(n) {
 		t.Fatalf("%s of %d messages were moved when it was interrupted", before, n)
