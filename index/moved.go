@@ -31,8 +31,8 @@ func (b *batch) applyMove(o *op, to int64, touched map[int64]bool) (known bool, 
 		}
 	}
 	switch {
-	case arrived && left && was.id != there.id:
-		return true, errors.Join(b.drop(was.id), b.setFlags(there, r.flags, r.new))
+	case arrived && left && was.id != there.id: // seen to come before it was seen to go
+		return true, errors.Join(b.drop(there.id), b.moveRow(was.id, r))
 	case arrived:
 		return true, b.setFlags(there, r.flags, r.new)
 	case left:
