@@ -146,6 +146,7 @@ func (c *call) app(ctx context.Context) *cli.App {
 			c.quotaCommand(ctx),
 			c.searchCommand(ctx),
 			c.msgCommand(ctx),
+			c.folderCommand(ctx),
 			c.indexCommand(ctx),
 			c.statusCommand(ctx),
 			c.versionCommand(ctx),

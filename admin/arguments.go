@@ -131,6 +131,10 @@ func (a *arranger) flag(args []string) ([]string, error) {
 	}
 	level, f := a.find(name)
 	keep := func(token string) { a.flags[level] = append(a.flags[level], token) }
+	if f == nil && a.takesFlagWords() && !strings.HasPrefix(arg, "--") {
+		a.arguments = append(a.arguments, arg)
+		return rest, nil
+	}
 	if f == nil {
 		if f = findBelow(a.below(), name); f == nil {
 			return nil, a.unknownFlag(arg, name)
@@ -161,6 +165,12 @@ func (a *arranger) flag(args []string) ([]string, error) {
 	a.given[canonical] = true
 	keep(token + "=" + value)
 	return rest, nil
+}
+
+// takesFlagWords reports whether the command takes -seen and the like as arguments, as its usage says.
+func (a *arranger) takesFlagWords() bool {
+	cmd := (commandLine{path: a.path}).command()
+	return cmd != nil && strings.Contains(cmd.ArgsUsage, flagWords)
 }
 
 // below gives the commands that can come next.

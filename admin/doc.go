@@ -3,9 +3,10 @@
 //
 // # Structure
 //
-// A file per noun (domain.go, user.go, alias.go, search.go, msg.go, index.go, status.go) declares the noun's verbs and holds, for
+// A file per noun (domain.go, user.go, alias.go, search.go, msg.go, folder.go, index.go, status.go) declares the noun's verbs and holds, for
 // each, one function that does the work: it takes a call, which is the command line after reading, and gives an error or nil. What
-// is long has a file of its own (threads.go, sql.go, verify.go). Around them:
+// is long has a file of its own (threads.go, sql.go, verify.go; msgchange.go, with msgselect.go for which messages are meant, msgapply.go for
+// changing them, and msgfollow.go for the index that follows). Around them:
 //
 //	app.go        Main, and the tree of commands
 //	arguments.go  the command line: flags may stand anywhere, nothing is ignored
@@ -26,7 +27,7 @@
 // keep processes apart, and each change is one transaction. Run by root, it becomes the owner of the data
 // directory before it opens anything there, so that no file ends up root's.
 //
-// While no daemon runs, what answers from the index first brings it up to date. A running daemon does so itself.
+// While no daemon runs, what answers from the index first brings it up to date, and what changes mail keeps it so. A running daemon does so itself.
 //
 // Nothing that strangers wrote reaches the output with control characters in it, except through "msg show --raw" into a pipe.
 package admin

@@ -23,7 +23,7 @@ import (
 const maxShownText = 1 << 20
 
 func (c *call) msgCommand(ctx context.Context) *cli.Command {
-	return &cli.Command{Name: "msg", Usage: "single messages", Subcommands: []*cli.Command{
+	return &cli.Command{Name: "msg", Usage: "single messages", Subcommands: append([]*cli.Command{
 		c.verb(ctx, &cli.Command{Name: "show", Usage: "show a message, decoded", ArgsUsage: "ID…",
 			Description: "ID is the number that \"search headers\" shows, or a Message-ID; of several messages with it the newest is shown. Several IDs are shown one\nafter another, with a line between them; in JSON they are a list. Those not found are named at the end, with exit code 3.\nText is decoded; HTML is reduced to text where there is no other. The message is not marked as seen.",
 			Flags: []cli.Flag{&cli.BoolFlag{Name: "headers", Usage: "show all header fields"},
@@ -33,7 +33,7 @@ func (c *call) msgCommand(ctx context.Context) *cli.Command {
 		c.verb(ctx, &cli.Command{Name: "path", Usage: "say in which file a message is", ArgsUsage: "ID…",
 			Description: "ID is the number that \"search headers\" shows, or a Message-ID; then the files of all messages that have it are named, the\nnewest first. IDs not found are named at the end, with exit code 3. A mail reader that changes a flag changes the name of the file.",
 			UsageText:   "mailctl msg path 1769868000000000\nmailctl search headers --larger 10M --format ids | xargs -r mailctl msg path"}, 1, -1, messagePaths),
-	}}
+	}, c.changeCommands(ctx)...)}
 }
 
 // eachArgument calls fn for every argument. What is not found does not keep the others back; it is the error in the end.

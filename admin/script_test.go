@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -326,7 +328,7 @@ func (s *script) deliver(account, folder, flags, arrived string) error {
 	defer m.Close()
 	return m.Use(account, true, func(tree *maildir.Tree) error {
 		if folder != maildir.Inbox {
-			if err := tree.CreateFolder(folder); err != nil && !os.IsExist(err) {
+			if err := tree.CreateFolder(folder); err != nil && !errors.Is(err, fs.ErrExist) {
 				return err
 			}
 		}

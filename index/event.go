@@ -22,6 +22,8 @@ type Event struct {
 	File            File // the file that is there now: Key, Flags and New. With Key "" the folder as a whole must be looked at
 	Gone            bool // File was removed or renamed away
 	Touched         bool // its content or time changed, its name did not (written, touched)
+
+	at time.Time // when it was told
 }
 
 // Follower is a Source that tells of changes as they happen.
@@ -56,7 +58,8 @@ type told struct {
 type events struct {
 	mu sync.Mutex
 	told
-	wake chan struct{}
+	taken map[fileKey]Event // being looked at now
+	wake  chan struct{}
 }
 
 func (e *events) init() {
@@ -87,18 +90,30 @@ func (e *events) add(ev Event) {
 		if now.File.Key != "" && ev.Gone && !now.Gone && !sameName(now.File, ev.File) {
 			break
 		}
-		ev.Touched = ev.Touched || now.Touched
+		ev.Touched, ev.at = ev.Touched || now.Touched, time.Now()
 		e.files[k] = ev
 	}
 	signal(e.wake)
 }
 
-// take gives what is there and clears it.
+// take gives what is there and clears it. What has gone just now waits for the next time: it may have come elsewhere, which is told after it, and a row
+// that is removed before that has lost its id.
 func (e *events) take() told {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	t := told{e.files, e.folders, e.accounts, e.all}
 	e.clear()
+	now := time.Now()
+	for k, ev := range t.files {
+		if ev.Gone && now.Sub(ev.at) < followGather {
+			e.files[k] = ev
+			delete(t.files, k)
+		}
+	}
+	if len(e.files) > 0 {
+		signal(e.wake)
+	}
+	e.taken = t.files
 	return t
 }
 

@@ -69,7 +69,9 @@ func (ix *Index) lookAtEvents(ctx context.Context) {
 		if len(e.files) == 0 {
 			continue
 		}
-		if _, err := ix.Reconcile(ctx, ReconcileOptions{events: e.files}); err != nil && ctx.Err() == nil {
+		_, err := ix.Reconcile(ctx, ReconcileOptions{events: e.files})
+		ix.events.done()
+		if err != nil && ctx.Err() == nil {
 			ix.log.Warn("index: changes could not be written, their folders will be compared", "error", err, "files", len(e.files))
 			for k := range e.files {
 				ix.marks.add(k.place)
@@ -103,6 +105,8 @@ func (rc *reconciler) walkEvents(ctx context.Context) error {
 			return err
 		}
 	}
+	// Files that come are read by others, who may be slower. A row that went first would give its id to chance.
+	rc.inHand.Wait()
 	for _, k := range gone {
 		was, found, err := rc.rowOf(ctx, ids[k.place], k.key)
 		if err != nil {
@@ -180,18 +184,26 @@ func (b *batch) same(r *row) (places []place, files []File, ids []int64, err err
 	return places, files, ids, rows.Err()
 }
 
-// movedFrom finds the row of a file that is gone and was the same message: same Message-ID, size and time. The row then moves with its id.
+// movedFrom finds the row of a file that is gone and was the same message: same Message-ID, size and time, or where there is no Message-ID, same key.
+// The row then moves with its id.
 func (rc *reconciler) movedFrom(b *batch, r *row) (id int64, ok bool, err error) {
 	if b.bulk {
 		return 0, false, nil
 	}
-	places, files, ids, err := b.same(r)
+	same := b.same
+	if r.messageID == "" {
+		same = b.sameFile
+	}
+	places, files, ids, err := same(r)
 	for i, k := range places {
 		if apart := r.arrived - ids[i]; apart <= -maxShiftMicros || apart >= maxShiftMicros || !rc.ix.gone(k, files[i]) {
 			continue
 		}
-		// Should it have been renamed in this moment, a comparison of its folder finds it again.
-		rc.ix.marks.add(k)
+		// Should it have been renamed in this moment, a comparison of its folder finds it again. Where it was told to go, it was not: that spares a
+		// comparison for each message moved, which might also meet others on their way.
+		if !rc.ix.tombs.hold(fileKey{k, files[i].Key}) {
+			rc.ix.marks.add(k)
+		}
 		folder, err := b.folder(k, false)
 		if err == nil && folder != 0 {
 			err = b.distrustStamp(folder)
@@ -235,6 +247,11 @@ func (rc *reconciler) removeGone(b *batch, c *change) error {
 	}
 	if now, ok := rc.ix.stands(c.in.place, was.file(key)); ok {
 		return rc.rename(b, was, now)
+	}
+	if rc.opt.events == nil && rc.ix.events.going(fileKey{c.in.place, key}) {
+		// It may have been moved, and what has come is looked at before what has gone. The folder is not said to be compared.
+		c.in.failed.Store(true)
+		return nil
 	}
 	rc.report.Removed++
 	return b.drop(was.id)

@@ -129,6 +129,7 @@ type reconciler struct {
 	start   time.Time
 	jobs    chan job
 	changes chan change
+	inHand  sync.WaitGroup // jobs whose change is not handed on yet
 	cancel  context.CancelCauseFunc
 
 	folders, scanned atomic.Int64
@@ -238,6 +239,7 @@ func (rc *reconciler) read(ctx context.Context) {
 			c = rc.readOne(ctx, j)
 		}
 		rc.emit(ctx, c)
+		rc.inHand.Done()
 	}
 }
 

@@ -20,6 +20,7 @@ const (
 	opUpdate
 	opForget
 	opForgetAccount
+	opMove
 )
 
 // op is one recorded change.
@@ -28,6 +29,9 @@ type op struct {
 	row  row
 	// full says that an update carries a header, so that a missing row can be made of it.
 	full bool
+	from place // move: where the message was, under the same key or fromKey
+	// fromKey is the key that it had there.
+	fromKey string
 }
 
 // queue is what was recorded and is not committed yet.
@@ -161,9 +165,17 @@ func (ix *Index) enqueue(o op) Ticket {
 	}
 	number := ix.queue.put(o)
 	if number == 0 {
-		ix.marks.add(o.row.place)
+		ix.markOf(&o)
 	}
 	return Ticket(number)
+}
+
+// markOf has the folders of a change reconciled.
+func (ix *Index) markOf(o *op) {
+	ix.marks.add(o.row.place)
+	if o.kind == opMove {
+		ix.marks.add(o.from)
+	}
 }
 
 // Flush waits until everything recorded before has been committed or, where it was dropped for want of room, reconciled. Without Run it does
@@ -209,7 +221,7 @@ func (ix *Index) applyHead(ctx context.Context) (*generation, error) {
 			if ops[i].kind == opRecord && ix.buried(&ops[i].row) {
 				continue // removed since
 			}
-			if r := &ops[i].row; ops[i].kind == opUpdate && ix.opt.Source != nil {
+			if r := &ops[i].row; (ops[i].kind == opUpdate || ops[i].kind == opMove) && ix.opt.Source != nil {
 				// Another program may have been faster than the queue.
 				if now, ok := ix.stands(r.place, r.file()); ok {
 					r.flags, r.new = now.Flags, now.New
@@ -221,6 +233,9 @@ func (ix *Index) applyHead(ctx context.Context) (*generation, error) {
 			}
 			if !known {
 				unknown = append(unknown, ops[i].row.place)
+			}
+			if !known && ops[i].kind == opMove {
+				unknown = append(unknown, ops[i].from)
 			}
 		}
 		for folder, whole := range touched {
@@ -285,9 +300,12 @@ func (b *batch) apply(o *op, touched map[int64]bool) (known bool, err error) {
 		return true, err
 	}
 	touched[folder] = touched[folder] || o.kind != opRecord || !r.new
-	if o.kind == opRecord {
+	switch o.kind {
+	case opRecord:
 		_, _, err := b.add(r)
 		return true, err
+	case opMove:
+		return b.applyMove(o, folder, touched)
 	}
 	was, ok, err := b.stored(folder, r.key)
 	switch {

@@ -184,7 +184,7 @@ func (ix *Index) giveUpHead(cause error) {
 	defer ix.applying.Unlock()
 	ops := ix.queue.head()
 	for i := range ops {
-		ix.marks.add(ops[i].row.place)
+		ix.markOf(&ops[i])
 	}
 	ix.queue.taken(len(ops))
 	ix.log.Error("index: rows refused, their folders will be reconciled", "error", cause, "rows", len(ops))

@@ -287,10 +287,12 @@ func (rc *reconciler) touched(ctx context.Context, pass *folderPass, snap *snaps
 
 func (rc *reconciler) emitJob(ctx context.Context, pass *folderPass, j job) error {
 	pass.open.Add(1)
+	rc.inHand.Add(1)
 	select {
 	case rc.jobs <- j:
 		return nil
 	case <-ctx.Done():
+		rc.inHand.Done()
 		return context.Cause(ctx)
 	}
 }

@@ -179,6 +179,21 @@ func (d *dir) remove(name string) error {
 	return pathError("remove", joinPath(d.path, name), err)
 }
 
+// rmdir removes a directory, which must be empty.
+func (d *dir) rmdir(name string) error {
+	ptr, err := syscall.BytePtrFromString(name)
+	if err == nil {
+		err = retry(func() error {
+			_, _, errno := syscall.Syscall(syscall.SYS_UNLINKAT, uintptr(d.fd), uintptr(unsafe.Pointer(ptr)), atRemoveDir)
+			if errno != 0 {
+				return errno
+			}
+			return nil
+		})
+	}
+	return pathError("remove", joinPath(d.path, name), err)
+}
+
 // sync makes the entries of d durable.
 func (d *dir) sync() error {
 	err := retry(func() error { return syscall.Fsync(d.fd) })
@@ -217,6 +232,9 @@ func linkat(fromFD int, old string, toFD int, name string) error {
 
 // atCWD is AT_FDCWD: names are relative to the working directory.
 const atCWD = -100
+
+// atRemoveDir is AT_REMOVEDIR: unlinkat(2) is rmdir(2) then.
+const atRemoveDir = 0x200
 
 func openat(fd int, name string, flag int, perm uint32) (int, error) {
 	opened := -1

@@ -222,6 +222,11 @@ func (t *Tree) removeFolder(name string) error {
 	if err != nil {
 		return err
 	}
+	return t.discard(root, base)
+}
+
+// discard takes a folder's directory away.
+func (t *Tree) discard(root *dir, base string) error {
 	tmp, err := t.acquireMade(Inbox, subTmp)
 	if err != nil {
 		return err

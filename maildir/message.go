@@ -206,7 +206,7 @@ func (t *Tree) copyTo(p place, to string) (Entry, error) {
 		err = linkAt(from, p.base, target, name)
 	}
 	if err != nil && needsCopy(err) {
-		return t.copyContent(from, p, to)
+		return copyBetween(from, p, t, to)
 	}
 	if err != nil {
 		return Entry{}, err
@@ -231,24 +231,6 @@ func (t *Tree) newKey(d *dir, p place) (Key, error) {
 		return sized(t.names.Next(), octets, wire), nil
 	}
 	return Key(fmt.Sprintf("%s,S=%d", t.names.Next(), octets)), nil
-}
-
-// copyContent is Copy where no hard link can be made.
-func (t *Tree) copyContent(from *dir, p place, to string) (Entry, error) {
-	f, err := from.open(p.base)
-	if err != nil {
-		return Entry{}, err
-	}
-	defer f.Close()
-	s, err := t.stageCopy(f)
-	if err != nil {
-		return Entry{}, err
-	}
-	e, err := s.commit(Entry{Folder: to, Flags: p.Flags, New: p.New})
-	if err != nil {
-		return Entry{}, errors.Join(err, s.Abort())
-	}
-	return e, nil
 }
 
 // rename makes p into to. A rename to another directory is fsynced there, so that no power cut can lose the message
