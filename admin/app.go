@@ -74,6 +74,8 @@ type call struct {
 	world *world
 	out   *bufio.Writer
 	box   *box // nil until open
+
+	foreign bool // files of others are read or written, beside the box
 }
 
 // run reads the command line, does the work, and says what went wrong.
@@ -146,6 +148,7 @@ func (c *call) app(ctx context.Context) *cli.App {
 			c.searchCommand(ctx),
 			c.msgCommand(ctx),
 			c.indexCommand(ctx),
+			c.importCommand(ctx),
 			c.statusCommand(ctx),
 			c.versionCommand(ctx),
 		},

@@ -27,6 +27,9 @@ const maxDepth = 32
 // chunk is how many directory entries are held in memory at a time.
 const chunk = 512
 
+// ErrNothing means that there is no mail of the kind that was looked for.
+var ErrNothing = errors.New("no mail was found")
+
 // Folder is a mailbox that was found.
 type Folder struct {
 	Name string // maildir.Inbox is the top

@@ -17,9 +17,6 @@ import (
 // maxKeywords is how many letters there are.
 const maxKeywords = 26
 
-// errNoMaildir means that nothing was found.
-var errNoMaildir = errors.New("there is no Maildir in it: a Maildir has the directories cur, new and tmp")
-
 // Maildirs walks the Maildirs below top. All of these layouts are known, also mixed:
 //
 //	cur/ new/ tmp/                  a Maildir, which is the INBOX when it is the top
@@ -38,7 +35,7 @@ func Maildirs(ctx context.Context, top string, v Visitor) error {
 		return err
 	}
 	if !t.found {
-		return fmt.Errorf("%s: %w", top, errNoMaildir)
+		return fmt.Errorf("%s: %w: a Maildir has the directories cur, new and tmp", top, ErrNothing)
 	}
 	return nil
 }

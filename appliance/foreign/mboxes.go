@@ -14,9 +14,6 @@ import (
 	"maild/maildir"
 )
 
-// errNoMbox means that nothing was found.
-var errNoMbox = errors.New("there is no mbox in it: an mbox begins with a line \"From …\"")
-
 // Mboxes walks the mboxes below top, or top itself if it is a file, which is then the INBOX. A file is a folder called like it, without .mbox and .gz;
 // it is empty, or begins with "From ", or is compressed by gzip. A directory is a level. Two kinds of directories have names of their own:
 //
@@ -48,7 +45,7 @@ func Mboxes(ctx context.Context, top string, v Visitor) error {
 		return t.named(base)
 	}
 	if err == nil && !t.found {
-		err = fmt.Errorf("%s: %w", top, errNoMbox)
+		err = fmt.Errorf("%s: %w: an mbox begins with a line \"From …\"", top, ErrNothing)
 	}
 	return err
 }
@@ -175,4 +172,3 @@ func Compressed(f *os.File) (bool, error) {
 	}
 	return string(buf[:n]) == gzipMagic, nil
 }
-
