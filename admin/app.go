@@ -15,6 +15,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
+
+	"maild/appliance/process"
 )
 
 // world is what the process has around it. Tests make their own.
@@ -73,9 +75,8 @@ type call struct {
 	*cli.Context
 	world *world
 	out   *bufio.Writer
-	box   *box // nil until open
-
-	foreign bool // files of others are read or written, beside the box
+	box   *box           // nil until open
+	keep  *process.Right // that of root's which is kept for files beside the box; nil = none
 }
 
 // run reads the command line, does the work, and says what went wrong.
@@ -149,6 +150,7 @@ func (c *call) app(ctx context.Context) *cli.App {
 			c.msgCommand(ctx),
 			c.indexCommand(ctx),
 			c.importCommand(ctx),
+			c.exportCommand(ctx),
 			c.statusCommand(ctx),
 			c.versionCommand(ctx),
 		},

@@ -133,7 +133,8 @@ func (c *call) importFrom(ctx context.Context, kind string, walk func(ctx contex
 	if err != nil {
 		return err
 	}
-	c.foreign = true
+	right := process.ReadAnywhere
+	c.keep = &right
 	if err := c.open(); err != nil {
 		return err
 	}

@@ -59,6 +59,7 @@ type Incoming struct {
 	// Name is the key without the sizes, which are added to it. It must be unique for all times, as those of [Names] are; "" takes one of
 	// those.
 	Name    string
+	Key     Key // instead of Name: all of the key, for a copy that keeps it
 	Flags   Flags
 	New     bool      // into new/; only without Flags
 	ModTime time.Time // the time of arrival; zero leaves the file's own
@@ -168,7 +169,9 @@ func (b *Batch) Place(in Incoming) (Entry, error) {
 	if in.Name == "" {
 		in.Name = b.name
 	}
-	e.Key = sized(in.Name, b.octets, b.octets+b.bareLF)
+	if e.Key = in.Key; e.Key == "" {
+		e.Key = sized(in.Name, b.octets, b.octets+b.bareLF)
+	}
 	err := b.place(e, in)
 	if err != nil {
 		return Entry{}, fmt.Errorf("deliver %s to %s: %w", e.Key, e.Folder, err)
