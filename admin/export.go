@@ -87,7 +87,7 @@ func exportAccount(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	err = ex.run(target)
+	err = errors.Join(ex.run(target), ex.close())
 	if errors.Is(err, fs.ErrNotExist) && !c.hasMail(account) {
 		return notFoundf("%s has no mail yet: there is nothing to export", account)
 	}

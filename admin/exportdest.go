@@ -38,7 +38,7 @@ func (c *call) exportTarget(kind, dest string, single bool) (func() (exportSink,
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", dest, err)
 	}
-	d := &destination{path: abs, kind: kind, force: c.Bool("force")}
+	d := &destination{path: abs, kind: kind, force: c.Bool("force"), remedy: "name another, or replace an earlier export with --force"}
 	directory := kind == kindMaildir || kind == kindMbox && !single
 	if err := d.check(directory); err != nil {
 		return nil, err
@@ -87,8 +87,10 @@ type destination struct {
 	path  string
 	kind  string
 	force bool
-	file  *os.File // the file being written, or the directory, which is locked
-	ended bool
+	// remedy is what to do when the place is taken.
+	remedy string
+	file   *os.File // the file being written, or the directory, which is locked
+	ended  bool
 }
 
 func (d *destination) partial() string {
@@ -117,9 +119,9 @@ func (d *destination) check(directory bool) error {
 	}
 	switch {
 	case !d.force:
-		return d.exists("name another, or replace an earlier export with --force")
+		return d.exists(": " + d.remedy)
 	case info.IsDir() != directory || !info.IsDir() && !info.Mode().IsRegular():
-		return d.exists("and is no export of this kind: name another")
+		return d.exists(", and is no earlier export to " + d.kind + ": name another")
 	}
 	same := d.sameFile
 	if directory {
@@ -127,13 +129,13 @@ func (d *destination) check(directory bool) error {
 	}
 	is, err := same()
 	if err == nil && !is {
-		err = d.exists("and is no export of this kind: name another")
+		err = d.exists(", and is no earlier export to " + d.kind + ": name another")
 	}
 	return err
 }
 
-func (d *destination) exists(remedy string) error {
-	return &fault{code: ExitExists, text: fmt.Sprintf("%s exists already: %s", d.path, remedy)}
+func (d *destination) exists(more string) error {
+	return &fault{code: ExitExists, text: d.path + " exists already" + more}
 }
 
 // sameFile reports whether the file that is there is of this kind.
@@ -292,7 +294,7 @@ func (d *destination) swap() error {
 	case !errors.Is(err, unix.EEXIST):
 		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
 	case !d.force:
-		return d.exists("it has just appeared: name another")
+		return d.exists(" since just now: " + d.remedy)
 	}
 	info, err := os.Lstat(to)
 	if err == nil && !info.IsDir() {

@@ -41,6 +41,7 @@ type exporter struct {
 	account string
 	only    []string   // folders; nil = all
 	where   query.Expr // nil = everything
+	whole   bool       // a message that cannot be exported ends it
 	view    exportView
 
 	tree  *maildir.Tree
@@ -61,7 +62,6 @@ func (ex *exporter) run(target func() (exportSink, error)) error {
 		if ex.done, err = newDigestSet(); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, ex.done.close()) }()
 		if ex.sink, err = target(); err != nil {
 			return err
 		}
@@ -240,6 +240,9 @@ func (ex *exporter) message(e maildir.Entry) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // removed meanwhile; where it went to another folder it is found there
 	}
+	if err != nil && ex.whole {
+		return err
+	}
 	if err != nil {
 		ex.view.Failed++
 		path := validText(ex.tree.MessagePath(e))
@@ -263,4 +266,52 @@ func (ex *exporter) message(e maildir.Entry) error {
 		ex.show(progressOf(ex.view.Messages, 0, ex.start))
 	}
 	return nil
+}
+
+// empty exports an account that has no tree.
+func (ex *exporter) empty(target func() (exportSink, error)) error {
+	sink, err := target()
+	if err != nil {
+		return err
+	}
+	return errors.Join(sink.folder(maildir.Inbox), sink.finish(), sink.abort())
+}
+
+// late counts the messages in the tree at path that were not exported by run, which has ended.
+func (ex *exporter) late(ctx context.Context, path string) (n int64, err error) {
+	t, err := maildir.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer t.Close()
+	if ex.done == nil {
+		if ex.done, err = newDigestSet(); err != nil {
+			return 0, err
+		}
+	}
+	folders, err := t.Folders()
+	if err != nil {
+		return 0, err
+	}
+	for _, f := range folders {
+		err := t.Scan(f, func(e maildir.Entry) error {
+			if has, err := ex.done.has(exportDigest(e)); has || err != nil {
+				return err
+			}
+			n++
+			return ctx.Err()
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	return n, nil
+}
+
+// close gives back what run has left to know what was exported.
+func (ex *exporter) close() error {
+	if ex.done == nil {
+		return nil
+	}
+	return ex.done.close()
 }

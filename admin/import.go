@@ -108,19 +108,15 @@ func folderFlag(flag, name string) (string, error) {
 }
 
 func importMaildir(ctx context.Context, c *call) error {
-	return c.importFrom(ctx, "Maildir", func(ctx context.Context, im *importer, path string) error {
-		return foreign.Maildirs(ctx, path, im.visitor(im.message))
-	})
+	return c.importFrom(ctx, kindMaildir, foreign.Maildirs)
 }
 
 func importMbox(ctx context.Context, c *call) error {
-	return c.importFrom(ctx, "mbox", func(ctx context.Context, im *importer, path string) error {
-		return foreign.Mboxes(ctx, path, im.visitor(im.mbox))
-	})
+	return c.importFrom(ctx, kindMbox, foreign.Mboxes)
 }
 
-// importFrom runs an import: walk gives the importer what it finds at a path.
-func (c *call) importFrom(ctx context.Context, kind string, walk func(ctx context.Context, im *importer, path string) error) error {
+// importFrom runs an import of what walk finds.
+func (c *call) importFrom(ctx context.Context, kind string, walk func(ctx context.Context, path string, v foreign.Visitor) error) error {
 	path, name := c.Args().Get(0), c.Args().Get(1)
 	if path == "" {
 		return usagef("PATH is empty: name a %s", kind)
@@ -151,7 +147,12 @@ func (c *call) importFrom(ctx context.Context, kind string, walk func(ctx contex
 		return err
 	}
 	im := &importer{call: c, ctx: ctx, account: u.Name(), source: source, importOptions: o, report: newImportReport(c, u.Name(), source, o.dry)}
-	err = im.run(func() error { return walk(ctx, im, source) })
+	if c.world.animated { // nobody else would see how much is left
+		if err := walk(ctx, source, im.counter(kind)); err != nil {
+			return sourceError(err)
+		}
+	}
+	err = im.run(func() error { return walk(ctx, source, im.visitor(kind)) })
 	return im.end(ctx, err)
 }
 
@@ -200,6 +201,9 @@ func lockImport(t *maildir.Tree) (*process.Lock, error) {
 // end tells what was done, and brings the index up to date where no daemon does.
 func (im *importer) end(ctx context.Context, err error) error {
 	im.report.done()
+	if err != nil && !im.report.found() {
+		return err // there is nothing to tell beside it
+	}
 	err = errors.Join(err, im.report.write())
 	if im.report.Taken > 0 && !im.dry && err == nil {
 		if ierr := im.followUp(ctx); ierr != nil {

@@ -71,7 +71,7 @@ func (im *importer) run(walk func() error) (err error) {
 		return im.take(walk)
 	})
 	if errors.Is(err, fs.ErrNotExist) && im.dry && im.tree == nil {
-		return im.take(walk)
+		return im.take(walk) // the account has never had mail
 	}
 	return err
 }
@@ -184,12 +184,33 @@ func importedDigest(key maildir.Key) (d digest, ok bool) {
 }
 
 // visitor hands on what a walk finds.
-func (im *importer) visitor(file func(foreign.File) error) foreign.Visitor {
+func (im *importer) visitor(kind string) foreign.Visitor {
+	file := im.message
+	if kind == kindMbox {
+		file = im.mbox
+	}
 	return foreign.Visitor{
 		Folder:  im.folder,
 		File:    file,
 		Skipped: im.report.skipped,
 		Failed:  im.report.failed,
+	}
+}
+
+// counter counts what a walk finds, for the progress.
+func (im *importer) counter(kind string) foreign.Visitor {
+	return foreign.Visitor{
+		Folder: func(foreign.Folder) error { return nil },
+		File: func(f foreign.File) error {
+			if kind == kindMbox {
+				im.report.totalOctets += f.Octets
+			} else {
+				im.report.total++
+			}
+			return nil
+		},
+		Skipped: func(string, string) {},
+		Failed:  func(string, error) {},
 	}
 }
 
@@ -203,7 +224,7 @@ func (im *importer) folder(f foreign.Folder) error {
 	name := im.target(f.Name)
 	if err := maildir.ValidFolder(name); err != nil {
 		im.targets[f.Name] = ""
-		im.report.failed(f.Path, fmt.Errorf("%w: give it another name with --map", err))
+		im.report.unnamed(f.Path, fmt.Errorf("%w: give it another name with --map '%s=NAME'", err, f.Name))
 		return nil
 	}
 	im.targets[f.Name] = name

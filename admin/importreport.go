@@ -127,6 +127,11 @@ func (r *importReport) failed(path string, err error) {
 	r.FailedAt = r.name(r.FailedAt, "failed", path, err.Error())
 }
 
+// unnamed tells of a folder that cannot be. Its messages are counted when they are met.
+func (r *importReport) unnamed(path string, err error) {
+	r.FailedAt = r.name(r.FailedAt, "failed", path, err.Error())
+}
+
 func (r *importReport) name(list []namedFile, what, path, reason string) []namedFile {
 	r.c.note("%s: %s: %s", what, validText(path), reason)
 	if len(list) < maxNamed {

@@ -13,6 +13,7 @@ import (
 
 	"maild/appliance/account"
 	"maild/appliance/mail"
+	"maild/appliance/process"
 	"maild/index"
 )
 
@@ -20,48 +21,139 @@ import (
 // sees it. What a killed purge leaves is taken away by the next one in the same domain.
 const purgePrefix = ".purge-"
 
-func removeUser(ctx context.Context, c *call) error {
-	a, d, err := c.openUser(ctx, changing)
+// keptPrefix begins the name of what was to be deleted, and must not be.
+const keptPrefix = ".kept-"
+
+func removeUser(ctx context.Context, c *call) (err error) {
+	r, err := c.newRemoval(ctx)
 	if err != nil {
 		return err
 	}
-	purge := c.Bool("purge")
-	u, err := existing(ctx, d, a)
-	gone := errors.Is(err, account.ErrNotFound)
-	if gone {
-		// A removal that was interrupted, or kept the mail, is brought to its end.
-		u = account.Account{Address: mail.Address{Local: strings.ToLower(norm.NFC.String(a.Local)), Domain: a.Domain}}
-	}
-	if err != nil && !(gone && purge && c.hasMail(u.Name())) {
-		return err
-	}
-	path, err := c.mail().Path(u.Name())
-	if err != nil {
-		return err
-	}
-	question := fmt.Sprintf("Remove %s and keep its mail in %s?", u.Name(), path)
-	if purge {
-		question = fmt.Sprintf("Remove %s and DELETE all its mail in %s for good?", u.Name(), path)
+	question := fmt.Sprintf("Remove %s and keep its mail in %s?", r.name, r.path)
+	switch {
+	case r.archive != "":
+		question = fmt.Sprintf("Remove %s and its mail in %s, once that is in %s?", r.name, r.path, r.archive)
+	case r.purge:
+		question = fmt.Sprintf("Remove %s and DELETE all its mail in %s for good?", r.name, r.path)
 	}
 	if err := c.confirm(ctx, question); err != nil {
 		return err
 	}
-	// The account first: what arrives from now on is refused, not deleted.
-	if err := d.RemoveAccount(ctx, u.Address); err != nil && !gone {
+	var saved *exporter
+	if r.archive != "" {
+		saved, err = r.save(ctx)
+		defer func() { err = errors.Join(err, saved.close()) }()
+		if err != nil {
+			return fmt.Errorf("nothing was removed: %w", err)
+		}
+	}
+	// The account before its mail: what arrives from now on is refused, not deleted.
+	if err := r.directory.RemoveAccount(ctx, r.account.Address); err != nil && !r.gone {
 		return err
 	}
-	if !purge {
-		c.note("account %s is removed; its mail is kept in %s", u.Name(), path)
-		return c.object(doneView{Account: u.Name(), Maildir: path})
+	if !r.purge {
+		c.note("account %s is removed; its mail is kept in %s", r.name, r.path)
+		return c.object(doneView{Account: r.name, Maildir: r.path})
 	}
-	if err := purgeTree(path); err != nil {
-		return fmt.Errorf("account %s is removed, but its mail is not all deleted: %w", u.Name(), err)
+	err = purgeTree(r.path, func(moved string) error { return r.checkSaved(ctx, saved, moved) })
+	if errors.Is(err, errLate) {
+		return err
 	}
-	c.note("account %s is removed, and all its mail is deleted", u.Name())
-	if err := c.forget(ctx, u.Name()); err != nil {
+	if err != nil {
+		return fmt.Errorf("account %s is removed, but its mail is not all deleted: %w", r.name, err)
+	}
+	if saved != nil {
+		c.note("account %s is removed, and its mail is in %s: %d messages", r.name, r.archive, saved.view.Messages)
+	} else {
+		c.note("account %s is removed, and all its mail is deleted", r.name)
+	}
+	if err := c.forget(ctx, r.name); err != nil {
 		c.note("the index will notice later: %v", err)
 	}
-	return c.object(doneView{Account: u.Name(), Purged: true})
+	return c.object(doneView{Account: r.name, Purged: true, Archive: validText(r.archive)})
+}
+
+// removal is an account to be removed.
+type removal struct {
+	*call
+	directory *account.Directory
+	account   account.Account
+	gone      bool // it is no account any more, and has left mail
+	name      string
+	path      string // of its mail
+	purge     bool
+	archive   string // "" = none
+	dest      *destination
+}
+
+// newRemoval looks at the account, and at all that could be in the way.
+func (c *call) newRemoval(ctx context.Context) (*removal, error) {
+	r := &removal{call: c, purge: c.Bool("purge") || c.IsSet("archive"), archive: c.String("archive")}
+	if c.IsSet("archive") {
+		if r.archive == "" || r.archive == stdoutDest {
+			return nil, usagef("--archive needs the name of a file, so that it is known to be on disk")
+		}
+		right := process.WriteAnywhere
+		c.keep = &right
+	}
+	a, d, err := c.openUser(ctx, changing)
+	if err != nil {
+		return nil, err
+	}
+	r.directory = d
+	r.account, err = existing(ctx, d, a)
+	r.gone = errors.Is(err, account.ErrNotFound)
+	if r.gone {
+		// A removal that was interrupted, or kept the mail, is brought to its end.
+		r.account = account.Account{Address: mail.Address{Local: strings.ToLower(norm.NFC.String(a.Local)), Domain: a.Domain}}
+	}
+	if r.name = r.account.Name(); err != nil && !(r.gone && r.purge && c.hasMail(r.name)) {
+		return nil, err
+	}
+	if r.path, err = c.mail().Path(r.name); err != nil || r.archive == "" {
+		return r, err
+	}
+	abs, err := filepath.Abs(r.archive)
+	if err != nil {
+		return nil, err
+	}
+	if isWithin(abs, r.path) {
+		return nil, usagef("%s lies in the mail that is to be removed: name another file", r.archive)
+	}
+	r.dest = &destination{path: abs, kind: kindTar, remedy: "name another"}
+	return r, r.dest.check(false)
+}
+
+// save writes the archive. It must hold every message.
+func (r *removal) save(ctx context.Context) (*exporter, error) {
+	ex := &exporter{call: r.call, ctx: ctx, account: r.name, view: exportView{Account: r.name, Kind: kindTar}, whole: true}
+	open := func() (exportSink, error) {
+		if err := r.dest.makeFile(); err != nil {
+			return nil, err
+		}
+		return newTarSink(r.dest, r.name), nil
+	}
+	err := ex.run(open)
+	if errors.Is(err, fs.ErrNotExist) && !r.hasMail(r.name) {
+		err = ex.empty(open) // it has never had mail
+	}
+	return ex, err
+}
+
+// errLate means that mail came between the archive and the removal of the account.
+var errLate = errors.New("was not deleted, because more came after that")
+
+// checkSaved looks for such mail in the tree, which was moved. It must not be deleted.
+func (r *removal) checkSaved(ctx context.Context, saved *exporter, moved string) error {
+	if saved == nil {
+		return nil
+	}
+	late, err := saved.late(ctx, moved)
+	if err == nil && late > 0 {
+		err = &fault{code: ExitPartial, err: fmt.Errorf("account %s is removed; its mail is in %s, but %w: %d messages: the same command with another --archive saves and deletes all of it",
+			r.name, r.archive, errLate, late)}
+	}
+	return err
 }
 
 // hasMail reports whether there is a tree for an account.
@@ -74,8 +166,8 @@ func (c *call) hasMail(name string) bool {
 	return err == nil
 }
 
-// purgeTree deletes a Maildir. It disappears at once, by a rename.
-func purgeTree(path string) error {
+// purgeTree deletes a Maildir. It disappears at once, by a rename; where check then finds something wrong with it, it comes back.
+func purgeTree(path string, check func(moved string) error) error {
 	dir, name := filepath.Split(path)
 	trash, err := os.MkdirTemp(dir, purgePrefix)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -84,7 +176,14 @@ func purgeTree(path string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.Rename(path, filepath.Join(trash, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	moved := filepath.Join(trash, name)
+	if err = os.Rename(path, moved); err == nil {
+		err = check(moved)
+		if err != nil {
+			return errors.Join(err, putBack(trash, moved, path))
+		}
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return errors.Join(err, os.Remove(trash))
 	}
 	entries, err := os.ReadDir(dir)
@@ -95,6 +194,16 @@ func purgeTree(path string) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// putBack undoes the rename of a tree. Where there is a new tree already, the old one stays, under a name that no purge takes away.
+func putBack(trash, moved, path string) error {
+	err := os.Rename(moved, path)
+	if err == nil {
+		return os.Remove(trash)
+	}
+	kept := strings.Replace(trash, purgePrefix, keptPrefix, 1)
+	return errors.Join(fmt.Errorf("it is in %s now: %w", kept, err), os.Rename(trash, kept))
 }
 
 // forget takes the rows of an account whose mail is gone out of the index, where there is one.

@@ -15,7 +15,7 @@ import (
 )
 
 // Mboxes walks the mboxes below top, or top itself if it is a file, which is then the INBOX. A file is a folder called like it, without .mbox and .gz;
-// it is empty, or begins with "From ", or is compressed by gzip. A directory is a level. Two kinds of directories have names of their own:
+// it begins with "From ", or is compressed by gzip, or is empty and called .mbox or one of Thunderbird's. A directory is a level. Two kinds of directories have names of their own:
 //
 //	Archive.sbd/2026      Thunderbird's, beside the file Archive: the folder Archive.2026
 //	Archive.mbox/mbox     Apple Mail's: the folder Archive
@@ -127,6 +127,10 @@ func (t *mboxes) file(dir *os.Root, where, base, folder string) error {
 	if err != nil {
 		return t.failed(where, err)
 	}
+	if info.Size() == 0 && !isEmptyMbox(dir, where, base) {
+		t.Skipped(where, "empty")
+		return nil
+	}
 	is, err := isMbox(dir, at)
 	if err != nil {
 		return t.failed(where, err)
@@ -142,6 +146,12 @@ func (t *mboxes) file(dir *os.Root, where, base, folder string) error {
 	}
 	return t.File(File{Folder: name, Path: where, Octets: info.Size(), ModTime: info.ModTime(),
 		open: func() (*os.File, error) { return open(dir, at) }})
+}
+
+// isEmptyMbox reports whether an empty file is a folder that has no mail: it is called .mbox, or lies where Thunderbird keeps its mail.
+func isEmptyMbox(dir *os.Root, where, base string) bool {
+	_, err := dir.Lstat(base + ".msf")
+	return err == nil || path.Ext(base) == ".mbox" || path.Ext(path.Dir(where)) == ".sbd"
 }
 
 // gzipMagic begins a file that gzip made (RFC 1952 §2.3.1).
