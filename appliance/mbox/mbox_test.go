@@ -150,6 +150,7 @@ func TestFlags(t *testing.T) {
 		"mutt":                {head: "A: b\nStatus: RO\nX-Status: AF\n", rest: "A: b\n", flags: "FRS"},
 		"old":                 {head: "A: b\nStatus: O\n", rest: "A: b\n"},
 		"Dovecot":             {head: "A: b\nStatus: RO\nX-Status: TD\nX-Keywords: $Forwarded NonJunk a            \n", rest: "A: b\nX-Keywords: $Forwarded NonJunk a            \n", flags: "DPSTa", keywords: []string{"NonJunk"}},
+		"numbers":             {head: "X-IMAPbase: 1769846400 0000000010 NonJunk\nX-UID: 7\nA: b\n", rest: "A: b\n", fresh: true},
 		"letters":             {head: "X-Keywords: b a\nStatus: O\nA: b\n", rest: "A: b\n", flags: "ab"},
 		"Thunderbird":         {head: "X-Mozilla-Status: 1007\nX-Mozilla-Status2: 00800000\nX-Mozilla-Keys:                   \nA: b\n", rest: "A: b\n", flags: "FPRS"},
 		"Thunderbird, unread": {head: "X-Mozilla-Status: 0000\nA: b\n", rest: "A: b\n"},

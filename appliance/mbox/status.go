@@ -74,6 +74,8 @@ func (f *flags) take(name, value string) bool {
 		return f.mozilla(value)
 	case "x-mozilla-status2":
 		return isHex(value)
+	case "x-uid", "x-imapbase":
+		// Numbers of UW IMAP and Dovecot, which mean nothing in another mailbox.
 	default:
 		return false
 	}
