@@ -15,6 +15,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
+
+	"maild/appliance/process"
 )
 
 // world is what the process has around it. Tests make their own.
@@ -73,7 +75,8 @@ type call struct {
 	*cli.Context
 	world *world
 	out   *bufio.Writer
-	box   *box // nil until open
+	box   *box           // nil until open
+	keep  *process.Right // that of root's which is kept for files beside the box; nil = none
 }
 
 // run reads the command line, does the work, and says what went wrong.
@@ -148,6 +151,8 @@ func (c *call) app(ctx context.Context) *cli.App {
 			c.msgCommand(ctx),
 			c.folderCommand(ctx),
 			c.indexCommand(ctx),
+			c.importCommand(ctx),
+			c.exportCommand(ctx),
 			c.statusCommand(ctx),
 			c.versionCommand(ctx),
 		},

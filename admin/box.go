@@ -97,7 +97,7 @@ func (c *call) open() error {
 	} else if err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
-	return b.stepDown()
+	return b.stepDown(c.keep)
 }
 
 // openOrMake is open for commands that may be the first of all.
@@ -112,12 +112,18 @@ func (c *call) openOrMake() error {
 	} else if err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
-	return b.stepDown()
+	return b.stepDown(c.keep)
 }
 
-// stepDown gives up root for the owner of the data directory, so that every file made there is the daemon's.
-func (b *box) stepDown() error {
-	if err := process.BecomeOwner(b.cfg.DataDir); err != nil {
+// stepDown gives up root for the owner of the data directory, so that every file made there is the daemon's. A right may be kept, for files elsewhere.
+func (b *box) stepDown(keep *process.Right) error {
+	var err error
+	if keep == nil {
+		err = process.BecomeOwner(b.cfg.DataDir)
+	} else {
+		err = process.BecomeOwnerKeeping(b.cfg.DataDir, *keep)
+	}
+	if err != nil {
 		return fmt.Errorf("give up root: %w", err)
 	}
 	return nil
@@ -128,7 +134,7 @@ func (b *box) makeDataDir() error {
 	if err := process.MakeDataDir(b.cfg.DataDir, b.cfg.User); err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
-	return b.stepDown()
+	return b.stepDown(nil)
 }
 
 // close ends what was opened.

@@ -36,6 +36,9 @@ import (
 //	@ write FILE TEXT            a file in the data directory is overwritten; \n in TEXT is a line feed
 //	@ remove FILE                or removed
 //	@ directory DIRECTORY        or a directory is made in its place
+//	@ file FILE TIME             a file with the lines that follow up to a single dot; TIME is its own
+//	@ symlink FILE TARGET        a symbolic link
+//	@ fifo FILE                  a named pipe
 //	@ empty index                an index is made that no mail has been read into yet
 //	@ rewrite ACCOUNT OLD NEW    in the messages of an INBOX, one word is put in the place of another of the same length, behind the back of the index
 //	# text                       a remark
@@ -239,6 +242,8 @@ func (s *script) directive(words []string) {
 		err = os.WriteFile(filepath.Join(s.root, words[1]), []byte(strings.NewReplacer(`\n`, "\n", "<root>", s.root).Replace(strings.Join(words[2:], " "))), 0o600)
 	case "empty":
 		err = s.emptyIndex()
+	case "file", "symlink", "fifo":
+		err = s.putFile(words)
 	case "rewrite":
 		err = s.rewrite(words[1], words[2], words[3])
 	case "directory":

@@ -40,12 +40,13 @@ func (c *call) userCommand(ctx context.Context) *cli.Command {
 			Flags:     []cli.Flag{&cli.BoolFlag{Name: "keep-alias", Usage: "let the old address stay, as an alias of the new one"}},
 			UsageText: "mailctl user rename anna@example.org anna.meyer@example.org --keep-alias"}, 2, 2, renameUser),
 		c.verb(ctx, &cli.Command{Name: "remove", Usage: "remove an account; its mail is kept", ArgsUsage: "ADDRESS",
-			Description: "The mail stays where it is, can still be searched, and belongs to the next account of the same name. --purge\ndeletes it, which cannot be undone.",
+			Description: "The mail stays where it is, can still be searched, and belongs to the next account of the same name. --purge\ndeletes it, which cannot be undone. --archive writes it to a tar archive (see \"mailctl export\") before it is deleted: account and mail are removed\nonly when the archive is complete and on disk.",
 			Flags: []cli.Flag{&cli.BoolFlag{Name: "keep-mail", Usage: "keep the mail, as without --purge"},
 				&cli.BoolFlag{Name: "purge", Usage: "delete the mail, too"},
+				&cli.StringFlag{Name: "archive", Usage: "write the mail to the tar archive `FILE`, then delete it"},
 				&cli.BoolFlag{Name: "dry-run", Usage: "only say what would go"},
 				&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask"}},
-			UsageText: "mailctl user remove anna@example.org\nmailctl user remove anna@example.org --purge --dry-run\nmailctl user remove anna@example.org --purge --yes"}, 1, 1, removeUser),
+			UsageText: "mailctl user remove anna@example.org\nmailctl user remove anna@example.org --purge --dry-run\nmailctl user remove anna@example.org --purge --yes\nmailctl user remove anna@example.org --archive /backup/anna.tar --yes"}, 1, 1, removeUser),
 		c.appPasswordCommand(ctx),
 	}}
 }
@@ -78,6 +79,7 @@ type doneView struct {
 	NewDomain string `json:"new_domain,omitempty"`
 	Maildir   string `json:"maildir,omitempty"`
 	Purged    bool   `json:"purged,omitempty"`
+	Archive   string `json:"archive,omitempty"`
 }
 
 // openUser reads the address and opens the accounts.

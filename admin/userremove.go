@@ -5,23 +5,91 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
-	"strings"
 
 	"maild/appliance/account"
 	"maild/appliance/mail"
-	"maild/index"
+	"maild/appliance/process"
 )
 
-// purgePrefix begins the name that a tree has while it is deleted. A name with a dot is no account's, so that neither the daemon nor the index
-// sees it. What a killed purge leaves is taken away by the next one in the same domain.
-const purgePrefix = ".purge-"
+func removeUser(ctx context.Context, c *call) (err error) {
+	r, err := c.newRemoval(ctx)
+	if err != nil {
+		return err
+	}
+	if c.Bool("dry-run") {
+		return r.dry(ctx)
+	}
+	question := fmt.Sprintf("Remove %s and keep its mail in %s?", r.name, r.path)
+	switch {
+	case r.archive != "":
+		question = fmt.Sprintf("Remove %s and its mail in %s, once that is in %s?", r.name, r.path, r.archive)
+	case r.purge:
+		question = fmt.Sprintf("Remove %s and DELETE all its mail in %s for good?", r.name, r.path)
+	}
+	if err := c.confirm(ctx, question); err != nil {
+		return err
+	}
+	var saved *exporter
+	if r.archive != "" {
+		saved, err = r.save(ctx)
+		defer func() { err = errors.Join(err, saved.close()) }()
+		if err != nil {
+			return fmt.Errorf("nothing was removed: %w", err)
+		}
+	}
+	// The account before its mail: what arrives from now on is refused, not deleted.
+	if err := r.directory.RemoveAccount(ctx, r.account.Address); err != nil && !r.gone {
+		return err
+	}
+	c.noteAliasesFile(r.directory, r.account.Address)
+	if !r.purge {
+		c.note("account %s is removed; its mail is kept in %s", r.name, r.path)
+		return c.object(doneView{Account: r.name, Maildir: r.path})
+	}
+	err = purgeTree(r.path, func(moved string) error { return r.checkSaved(ctx, saved, moved) })
+	if errors.Is(err, errMoreCame) {
+		return err
+	}
+	if err != nil {
+		return fmt.Errorf("account %s is removed, but its mail is not all deleted: %w", r.name, err)
+	}
+	if saved != nil {
+		c.note("account %s is removed, and its mail is in %s: %d messages", r.name, r.archive, saved.view.Messages)
+	} else {
+		c.note("account %s is removed, and all its mail is deleted", r.name)
+	}
+	if err := c.forget(ctx, r.name); err != nil {
+		c.note("the index will notice later: %v", err)
+	}
+	return c.object(doneView{Account: r.name, Purged: true, Archive: validText(r.archive)})
+}
 
-func removeUser(ctx context.Context, c *call) error {
-	purge := c.Bool("purge")
-	if purge && c.Bool("keep-mail") {
-		return usagef("--purge and --keep-mail do not go together: leave one out")
+// removal is an account to be removed.
+type removal struct {
+	*call
+	directory *account.Directory
+	account   account.Account
+	gone      bool // it is no account any more, and has left mail
+	name      string
+	path      string // of its mail
+	purge     bool
+	archive   string // "" = none
+	dest      *destination
+}
+
+// newRemoval looks at the account, and at all that could be in the way.
+func (c *call) newRemoval(ctx context.Context) (*removal, error) {
+	r := &removal{call: c, purge: c.Bool("purge") || c.IsSet("archive"), archive: c.String("archive")}
+	if r.purge && c.Bool("keep-mail") {
+		return nil, usagef("--purge and --archive do not go with --keep-mail: leave one out")
+	}
+	if c.IsSet("archive") {
+		if r.archive == "" || r.archive == stdoutDest {
+			return nil, usagef("--archive needs the name of a file, so that it is known to be on disk")
+		}
+		right := process.WriteAnywhere
+		c.keep = &right
 	}
 	need := changing
 	if c.Bool("dry-run") {
@@ -29,142 +97,67 @@ func removeUser(ctx context.Context, c *call) error {
 	}
 	a, d, err := c.openUser(ctx, need)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	u, err := existing(ctx, d, a)
-	gone := errors.Is(err, account.ErrNotFound)
-	if gone {
+	r.directory = d
+	r.account, err = existing(ctx, d, a)
+	r.gone = errors.Is(err, account.ErrNotFound)
+	if r.gone {
 		// A removal that was interrupted, or kept the mail, is brought to its end.
-		u = account.Account{Address: mail.Address{Local: foldedLocal(a.Local), Domain: a.Domain}}
+		r.account = account.Account{Address: mail.Address{Local: foldedLocal(a.Local), Domain: a.Domain}}
 	}
-	if err != nil && !(gone && purge && c.hasMail(u.Name())) {
-		return err
+	if r.name = r.account.Name(); err != nil && !(r.gone && r.purge && c.hasMail(r.name)) {
+		return nil, err
 	}
-	path, err := c.mail().Path(u.Name())
-	if err != nil {
-		return err
+	if r.path, err = c.mail().Path(r.name); err != nil {
+		return nil, err
 	}
 	// Before anybody is asked in vain.
-	if err := d.Removable(ctx, u.Address); err != nil && !(gone && errors.Is(err, account.ErrNotFound)) {
-		return err
+	if err := d.Removable(ctx, r.account.Address); err != nil && !(r.gone && errors.Is(err, account.ErrNotFound)) {
+		return nil, err
 	}
-	if c.Bool("dry-run") {
-		return c.dryRemoval(ctx, d, u, gone)
+	if r.archive == "" {
+		return r, nil
 	}
-	question := fmt.Sprintf("Remove %s and keep its mail in %s?", u.Name(), path)
-	if purge {
-		question = fmt.Sprintf("Remove %s and DELETE all its mail in %s for good?", u.Name(), path)
-	}
-	if err := c.confirm(ctx, question); err != nil {
-		return err
-	}
-	// The account first: what arrives from now on is refused, not deleted.
-	if err := d.RemoveAccount(ctx, u.Address); err != nil && !gone {
-		return err
-	}
-	c.noteAliasesFile(d, u.Address)
-	if !purge {
-		c.note("account %s is removed; its mail is kept in %s", u.Name(), path)
-		return c.object(doneView{Account: u.Name(), Maildir: path})
-	}
-	if err := purgeTree(path); err != nil {
-		return fmt.Errorf("account %s is removed, but its mail is not all deleted: %w", u.Name(), err)
-	}
-	c.note("account %s is removed, and all its mail is deleted", u.Name())
-	if err := c.forget(ctx, u.Name()); err != nil {
-		c.note("the index will notice later: %v", err)
-	}
-	return c.object(doneView{Account: u.Name(), Purged: true})
-}
-
-// removalView is what "user remove --dry-run" gives in JSON.
-type removalView struct {
-	Account      string   `json:"account"`
-	Exists       bool     `json:"exists"`        // false: only its mail is left
-	AppPasswords []string `json:"app_passwords"` // which go with the account
-	Maildir      string   `json:"maildir"`
-	Messages     int64    `json:"messages"`
-	Octets       int64    `json:"octets"`
-	Purge        bool     `json:"purge"` // whether the mail would go, too
-	DryRun       bool     `json:"dry_run"`
-}
-
-// dryRemoval says what would go. The mail is counted in its files.
-func (c *call) dryRemoval(ctx context.Context, d *account.Directory, u account.Account, gone bool) error {
-	v := removalView{Account: u.Name(), Exists: !gone, AppPasswords: []string{}, Purge: c.Bool("purge"), DryRun: true}
-	var err error
-	if v.Maildir, err = c.mail().Path(u.Name()); err != nil {
-		return err
-	}
-	if !gone {
-		list, err := d.AppPasswords(ctx, u.Address)
-		if err != nil {
-			return err
-		}
-		for _, p := range list {
-			v.AppPasswords = append(v.AppPasswords, p.Name)
-		}
-	}
-	if v.Messages, v.Octets, err = c.mail().Measure(ctx, u.Name()); err != nil {
-		return err
-	}
-	fate := "kept"
-	if v.Purge {
-		fate = "deleted"
-	}
-	c.note("nothing is changed: this is what would happen")
-	return c.facts([]fact{
-		{"account", c.shown(u.Address)},
-		{"app passwords", strings.Join(v.AppPasswords, ", ")},
-		{"mail", fate},
-		{"maildir", v.Maildir},
-		{"messages", fmt.Sprint(v.Messages)},
-		{"size", c.size(v.Octets)},
-	}, v)
-}
-
-// hasMail reports whether there is a tree for an account.
-func (c *call) hasMail(name string) bool {
-	path, err := c.mail().Path(name)
+	abs, err := filepath.Abs(r.archive)
 	if err != nil {
-		return false
+		return nil, err
 	}
-	_, err = os.Lstat(path)
-	return err == nil
+	if isWithin(abs, r.path) {
+		return nil, usagef("%s lies in the mail that is to be removed: name another file", r.archive)
+	}
+	r.dest = &destination{path: abs, kind: kindTar, remedy: "name another"}
+	return r, r.dest.check(false)
 }
 
-// purgeTree deletes a Maildir. It disappears at once, by a rename.
-func purgeTree(path string) error {
-	dir, name := filepath.Split(path)
-	trash, err := os.MkdirTemp(dir, purgePrefix)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // it has never had mail
-	}
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(path, filepath.Join(trash, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return errors.Join(err, os.Remove(trash))
-	}
-	entries, err := os.ReadDir(dir)
-	errs := []error{err}
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), purgePrefix) {
-			errs = append(errs, os.RemoveAll(filepath.Join(dir, e.Name())))
+// save writes the archive. It must hold every message.
+func (r *removal) save(ctx context.Context) (*exporter, error) {
+	ex := &exporter{call: r.call, ctx: ctx, account: r.name, view: exportView{Account: r.name, Kind: kindTar}, whole: true}
+	open := func() (exportSink, error) {
+		if err := r.dest.makeFile(); err != nil {
+			return nil, err
 		}
+		return newTarSink(r.dest, r.name), nil
 	}
-	return errors.Join(errs...)
+	err := ex.run(open)
+	if errors.Is(err, fs.ErrNotExist) && !r.hasMail(r.name) {
+		err = ex.empty(open) // it has never had mail
+	}
+	return ex, err
 }
 
-// forget takes the rows of an account whose mail is gone out of the index, where there is one, or puts in those of one whose mail has come.
-func (c *call) forget(ctx context.Context, name string) error {
-	if _, err := os.Stat(c.box.cfg.IndexDB()); errors.Is(err, fs.ErrNotExist) {
+// errMoreCame means that mail came between the archive and the removal of the account.
+var errMoreCame = errors.New("was not deleted, because more came after that")
+
+// checkSaved looks for such mail in the tree, which was moved. It must not be deleted.
+func (r *removal) checkSaved(ctx context.Context, saved *exporter, moved string) error {
+	if saved == nil {
 		return nil
 	}
-	ix, err := index.Open(ctx, c.indexOptions())
-	if err != nil {
-		return err
+	late, err := saved.late(ctx, moved)
+	if err == nil && late > 0 {
+		err = &fault{code: ExitPartial, err: fmt.Errorf("account %s is removed; its mail is in %s, but %w: %d messages: the same command with another --archive saves and deletes all of it",
+			r.name, r.archive, errMoreCame, late)}
 	}
-	_, err = ix.Reconcile(ctx, index.ReconcileOptions{Accounts: []string{name}})
-	return errors.Join(err, ix.Close())
+	return err
 }

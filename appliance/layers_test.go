@@ -26,9 +26,9 @@ func layers() [][]string {
 		{"appliance/spelling"},
 		{"index/header", "index/query"}, // parts of index, with no need of it
 		{"maildir", "index", "appliance/mail", "appliance/process"},
-		{"appliance/message", "appliance/dsn", "appliance/config", "appliance/aliases"},
+		{"appliance/message", "appliance/mbox", "appliance/dsn", "appliance/config", "appliance/aliases"},
 		{"appliance/account"},
-		{"appliance/store", "appliance/queue", "appliance/relay"},
+		{"appliance/store", "appliance/foreign", "appliance/queue", "appliance/relay"},
 		{"appliance/delivery"},
 		{"appliance/smtpd", "appliance/imapd"},
 		{"appliance", "admin"},

@@ -3,280 +3,341 @@ package maildir
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
-	"strconv"
 	"syscall"
+	"time"
+	"unsafe"
 )
 
-// Batch is changes to many messages, of one tree or of several, whose directories are fsynced together: where messages are moved one at a
-// time, nearly all of the time goes into one fsync each. The changes are made at once and seen at once; [Batch.Sync] makes them durable.
-// A power cut before that leaves each message in its old place or in its new one. The zero value is ready. Not safe for concurrent use.
-type Batch struct{ made []made }
+const (
+	// A batch is full with so many messages, or octets, or directories to put them into. A thousand small messages cost one journal
+	// commit of the file system instead of a thousand; more would gain little and lose more in a power cut.
+	fullBatchMessages = 1000
+	fullBatchOctets   = 64 << 20
+	fullBatchDirs     = 64
+)
 
-// made is a change that Sync has to make durable, and how to take it back. A change within one directory has no dir.
-type made struct {
-	tree *Tree
-	dir  *dir // to be fsynced; held until then
-	undo func() error
-	from *dir // held for undo, if any
+// Batch brings many messages into a tree at the price of a few syncs, for imports: a delivery that is waited for is a [Staged].
+//
+//	b, err := tree.Batch()
+//	b.Write(message)            // into a file of its own in tmp/
+//	b.Place(Incoming{…})        // or b.Drop()
+//	…                           // and again, until b.Full()
+//	b.Commit()                  // syncfs, renames, fsync of each directory: only now are all of them delivered
+//
+// When Commit returns nil, every message placed is durable under its name. A crash before that leaves each message either delivered
+// whole or as a file in tmp/, which [Tree.CleanTmp] takes away: contents are on disk before the first rename. So whoever gives
+// messages names that tell where they came from can see after a crash which are there, and go on with the others.
+//
+// The content is made durable by syncfs(2), which covers all of the file system; that it reports errors of writing needs Linux 5.8 or later.
+// Not safe for concurrent use. It ends with Abort, also after the last Commit.
+type Batch struct {
+	tree    *Tree
+	tmp     *dir
+	buf     []byte
+	file    *os.File // being written; nil between messages
+	name    string   // in tmp/, of the message being written
+	linked  bool     // it is a file that has another name elsewhere
+	octets  int64
+	bareLF  int64
+	waiting []waitingFile
+	sum     int64 // octets that wait
+	dirs    map[dirKey]*dir
 }
 
-// ChangeFlags is [Tree.ChangeFlags] for a message that was seen as e. It reports whether anything changed.
-func (b *Batch) ChangeFlags(t *Tree, e Entry, add, remove Flags) (result Entry, changed bool, err error) {
-	err = t.located(e, func(p place) error {
-		result = p.Entry
-		result.Flags = p.Flags.With(add).Without(remove)
-		result.New = p.New && result.Flags == p.Flags
-		if changed = result != p.Entry; !changed {
-			b.made = append(b.made, made{})
+// waitingFile is a message in tmp/ that has been given its place.
+type waitingFile struct {
+	name  string
+	entry Entry
+}
+
+// Incoming says where a message of a batch goes, and under which name.
+type Incoming struct {
+	Folder string // must exist
+	// Name is the key without the sizes, which are added to it. It must be unique for all times, as those of [Names] are; "" takes one of
+	// those.
+	Name    string
+	Key     Key // instead of Name: all of the key, for a copy that keeps it
+	Flags   Flags
+	New     bool      // into new/; only without Flags
+	ModTime time.Time // the time of arrival; zero leaves the file's own
+}
+
+var errNotWritten = errors.New("no message has been written")
+
+// Batch begins a batch.
+func (t *Tree) Batch() (*Batch, error) {
+	tmp, err := t.acquireMade(Inbox, subTmp)
+	if err != nil {
+		return nil, fmt.Errorf("batch in %s: %w", t.path, err)
+	}
+	return &Batch{tree: t, tmp: tmp, buf: make([]byte, stageBufferOctets), dirs: map[dirKey]*dir{}}, nil
+}
+
+// Write puts a message into tmp/, with all that r gives, whose lines should end in LF. Place or Drop must follow, Drop after an error, be it
+// of r or of the disk.
+func (b *Batch) Write(r io.Reader) error {
+	if err := b.create(); err != nil {
+		return fmt.Errorf("stage in %s: %w", b.tree.path, err)
+	}
+	return b.read(r, b.file)
+}
+
+func (b *Batch) create() (err error) {
+	b.begin()
+	if err := b.tree.step(stepCreate, b.path()); err != nil {
+		return err
+	}
+	b.file, err = b.tmp.create(b.name)
+	return err
+}
+
+func (b *Batch) begin() {
+	b.name, b.linked, b.octets, b.bareLF = b.tree.names.Next(), false, 0, 0
+}
+
+func (b *Batch) path() string { return joinPath(b.tmp.path, b.name) }
+
+// read copies r to w and counts.
+func (b *Batch) read(r io.Reader, w io.Writer) error {
+	var count Staged
+	for empty := 0; ; {
+		n, err := r.Read(b.buf)
+		if n > 0 {
+			empty = 0
+			count.count(b.buf[:n])
+			werr := b.tree.step(stepWrite, b.path())
+			if werr == nil {
+				_, werr = w.Write(b.buf[:n])
+			}
+			if werr != nil {
+				return werr
+			}
+		} else if empty++; err == nil && empty >= maxEmptyReads {
+			err = io.ErrNoProgress
+		}
+		b.octets, b.bareLF = count.octets, count.bareLF
+		if err == io.EOF {
 			return nil
 		}
-		return b.rename(t, p, t, result)
-	})
-	if err != nil {
-		return Entry{}, false, fmt.Errorf("flag %s: %w", e.Key, err)
-	}
-	return result, changed, nil
-}
-
-// Move moves a message that was seen as e to a folder of the same or another tree. It keeps its flags, its time, and whether it is new; it keeps its
-// key, too, unless the other tree is on another file system: then the message is copied there, durably, before it goes from here.
-// The error matches [fs.ErrExist] when the folder has a message of that key already.
-func (b *Batch) Move(from *Tree, e Entry, to *Tree, folder string) (Entry, error) {
-	var result Entry
-	err := from.located(e, func(p place) error {
-		result = p.Entry
-		if from.path == to.path && folder == e.Folder {
-			b.made = append(b.made, made{})
-			return nil
-		}
-		result.Folder = folder
-		if taken, err := to.taken(folder, e.Key); err != nil {
-			return inTarget(err)
-		} else if taken {
-			return inTarget(&fs.PathError{Op: "move", Path: to.MessagePath(result), Err: fs.ErrExist})
-		}
-		err := b.rename(from, p, to, result)
-		if errors.Is(err, syscall.EXDEV) {
-			result, err = b.moveContent(from, p, to, folder)
-		}
-		return err
-	})
-	if err != nil {
-		return Entry{}, fmt.Errorf("move %s to %s: %w", e.Key, folder, err)
-	}
-	return result, nil
-}
-
-// Copy is [Tree.Copy] of a message that was seen as e, also to another tree. The copy has the time of the original.
-func (b *Batch) Copy(from *Tree, e Entry, to *Tree, folder string) (Entry, error) {
-	var result Entry
-	err := from.located(e, func(p place) (err error) {
-		result, err = b.link(from, p, to, folder)
-		return err
-	})
-	if err != nil {
-		return Entry{}, fmt.Errorf("copy %s to %s: %w", e.Key, folder, err)
-	}
-	return result, nil
-}
-
-// Remove is [Tree.RemoveMessage], and Sync makes it durable. It cannot be taken back.
-func (b *Batch) Remove(t *Tree, e Entry) error {
-	err := t.direct(e, func(d *dir, base string) error {
-		if err := d.remove(base); err != nil {
+		if err != nil {
 			return err
 		}
-		d.refs.Add(1)
-		b.made = append(b.made, made{tree: t, dir: d})
+	}
+}
+
+// Link is Write of a file that becomes a message as it is, by a hard link: what is written to it later shows in both places. Its time stays,
+// whatever Incoming says. It reports false, and nothing is staged, where that cannot be: on another file system, or without the right to it.
+func (b *Batch) Link(f *os.File) (bool, error) {
+	b.begin()
+	err := b.tree.step(stepLink, b.path())
+	if err == nil {
+		err = b.linkFile(f)
+	}
+	if needsCopy(err) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
+		b.name = ""
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("stage in %s: %w", b.tree.path, err)
+	}
+	b.linked = true
+	return true, b.read(f, io.Discard)
+}
+
+// linkFile gives an open file a name in tmp/.
+func (b *Batch) linkFile(f *os.File) error {
+	old := fmt.Sprintf("/proc/self/fd/%d", f.Fd())
+	err := retry(func() error { return linkatFollow(old, b.tmp.fd, b.name) })
+	if err != nil {
+		return &os.LinkError{Op: "link", Old: f.Name(), New: b.path(), Err: err}
+	}
+	return nil
+}
+
+// Octets returns the size of the message written last.
+func (b *Batch) Octets() int64 { return b.octets }
+
+// Place says where the message goes that was written last. It waits for Commit there.
+func (b *Batch) Place(in Incoming) (Entry, error) {
+	if b.name == "" {
+		return Entry{}, errNotWritten
+	}
+	e := Entry{Folder: in.Folder, Flags: ParseFlags(string(in.Flags)), New: in.New && in.Flags == ""}
+	if in.Name == "" {
+		in.Name = b.name
+	}
+	if e.Key = in.Key; e.Key == "" {
+		e.Key = sized(in.Name, b.octets, b.octets+b.bareLF)
+	}
+	err := b.place(e, in)
+	if err != nil {
+		return Entry{}, fmt.Errorf("deliver %s to %s: %w", e.Key, e.Folder, err)
+	}
+	b.waiting = append(b.waiting, waitingFile{b.name, e})
+	b.sum += b.octets
+	b.name = ""
+	return e, nil
+}
+
+func (b *Batch) place(e Entry, in Incoming) error {
+	if !e.Key.valid() || len(e.FileName()) > maxNameOctets {
+		return errBadKey
+	}
+	key := dirKey{e.Folder, e.sub()}
+	if b.dirs[key] == nil {
+		d, err := b.tree.acquireMade(key.folder, key.sub)
+		if err != nil {
+			return err
+		}
+		b.dirs[key] = d
+	}
+	if b.linked {
+		return nil
+	}
+	if !in.ModTime.IsZero() {
+		if err := setTime(b.file, in.ModTime); err != nil {
+			return &fs.PathError{Op: "utimensat", Path: b.path(), Err: err}
+		}
+	}
+	err := b.file.Close()
+	b.file = nil
+	return err
+}
+
+// Drop takes back the message that was written last. It does nothing when that has been placed.
+func (b *Batch) Drop() error {
+	if b.name == "" {
+		return nil
+	}
+	var closeErr error
+	if b.file != nil {
+		closeErr = b.file.Close()
+		b.file = nil
+	}
+	err := b.tmp.remove(b.name)
+	b.name = ""
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it could not even be made
+	}
+	return errors.Join(err, closeErr)
+}
+
+// Waiting returns how many messages wait for Commit.
+func (b *Batch) Waiting() int { return len(b.waiting) }
+
+// Full reports that it is time for Commit.
+func (b *Batch) Full() bool {
+	return len(b.waiting) >= fullBatchMessages || b.sum >= fullBatchOctets || len(b.dirs) >= fullBatchDirs
+}
+
+// Commit delivers what waits; the batch can then be used again. When it returns nil, all of it survives a crash. When it returns an error,
+// what it had renamed already is taken back; Abort must follow.
+func (b *Batch) Commit() error {
+	if len(b.waiting) == 0 {
+		return nil
+	}
+	if err := b.commit(); err != nil {
+		return fmt.Errorf("deliver %d messages: %w", len(b.waiting), err)
+	}
+	b.waiting, b.sum = b.waiting[:0], 0
+	b.releaseDirs()
+	return nil
+}
+
+func (b *Batch) commit() error {
+	err := b.tree.step(stepSync, b.tmp.path)
+	if err == nil {
+		err = pathError("syncfs", b.tmp.path, retry(func() error { return syncFS(b.tmp.fd) }))
+	}
+	if err != nil {
+		return err
+	}
+	done := 0
+	for _, w := range b.waiting {
+		to := b.dirs[dirKey{w.entry.Folder, w.entry.sub()}]
+		base := w.entry.FileName()
+		if err = b.tree.step(stepRename, joinPath(to.path, base)); err == nil {
+			err = renameAt(b.tmp, w.name, to, base)
+		}
+		if err != nil {
+			break
+		}
+		done++
+	}
+	if err == nil {
+		err = b.syncDirs()
+	}
+	if err == nil {
+		return nil
+	}
+	errs := []error{err}
+	for _, w := range b.waiting[:done] {
+		errs = append(errs, b.dirs[dirKey{w.entry.Folder, w.entry.sub()}].remove(w.entry.FileName()))
+	}
+	b.waiting = b.waiting[done:]
+	return errors.Join(errs...)
+}
+
+func (b *Batch) syncDirs() error {
+	for _, d := range b.dirs {
+		if err := b.tree.syncDir(d); err != nil {
+			return err
+		}
+		if !d.inPlace() {
+			return &errMoved{d.path}
+		}
+	}
+	return nil
+}
+
+func (b *Batch) releaseDirs() {
+	for key, d := range b.dirs {
+		d.release()
+		delete(b.dirs, key)
+	}
+}
+
+// Abort takes away what was not committed, and ends the batch. It may be called again.
+func (b *Batch) Abort() error {
+	if b.tmp == nil {
+		return nil
+	}
+	errs := []error{b.Drop()}
+	for _, w := range b.waiting {
+		if err := b.tmp.remove(w.name); !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	b.waiting = nil
+	b.releaseDirs()
+	b.tmp.release()
+	b.tmp = nil
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("abort batch: %w", err)
+	}
+	return nil
+}
+
+// setTime sets both times of an open file, to the nanosecond.
+func setTime(f *os.File, at time.Time) error {
+	ts := [2]syscall.Timespec{syscall.NsecToTimespec(at.UnixNano()), syscall.NsecToTimespec(at.UnixNano())}
+	return retry(func() error {
+		// Without a name it is the descriptor's own file: utimensat(2), "futimens".
+		_, _, errno := syscall.Syscall6(syscall.SYS_UTIMENSAT, f.Fd(), 0, uintptr(unsafe.Pointer(&ts[0])), 0, 0, 0)
+		if errno != 0 {
+			return errno
+		}
 		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("remove %s: %w", e.Key, err)
+}
+
+// syncFS is syncfs(2), which package syscall does not offer.
+func syncFS(fd int) error {
+	if _, _, errno := syscall.Syscall(sysSyncFS, uintptr(fd), 0, 0); errno != 0 {
+		return errno
 	}
 	return nil
 }
-
-// Sync makes durable what was changed since the last Sync. It gives an error for each change that is not, in the order of the changes,
-// those that came to nothing included; nil if all are. A change that cannot be made durable is taken back, except for a removal.
-func (b *Batch) Sync() []error {
-	type file struct{ dev, ino uint64 }
-	synced := map[file]error{}
-	var errs []error
-	for i, m := range b.made {
-		if m.dir == nil {
-			continue
-		}
-		id := file{m.dir.dev, m.dir.ino}
-		err, done := synced[id]
-		if !done {
-			if err = m.tree.syncDir(m.dir); err == nil && !m.dir.inPlace() {
-				err = &errMoved{m.dir.path}
-			}
-			synced[id] = err
-		}
-		if err == nil {
-			continue
-		}
-		if errs == nil {
-			errs = make([]error, len(b.made))
-		}
-		if errs[i] = err; m.undo != nil {
-			errs[i] = errors.Join(err, m.undo())
-		}
-	}
-	for _, m := range b.made {
-		if m.dir != nil {
-			m.dir.release()
-		}
-		if m.from != nil {
-			m.from.release()
-		}
-	}
-	b.made = b.made[:0]
-	return errs
-}
-
-// rename makes the message p of one tree into to of the same or another.
-func (b *Batch) rename(t *Tree, p place, other *Tree, to Entry) error {
-	from, err := t.acquire(p.Folder, p.sub())
-	if err != nil {
-		return err
-	}
-	target, err := other.acquireMade(to.Folder, to.sub())
-	if err != nil {
-		from.release()
-		return inTarget(err)
-	}
-	name, old := to.FileName(), p.base
-	switch {
-	case len(name) > maxNameOctets:
-		err = &fs.PathError{Op: "rename", Path: joinPath(target.path, name), Err: errors.New("the flags make the file name too long")}
-	case target.exists(name):
-		err = &fs.PathError{Op: "rename", Path: joinPath(target.path, name), Err: fs.ErrExist}
-	default:
-		if err = t.step(stepRename, joinPath(target.path, name)); err == nil {
-			err = renameAt(from, old, target, name)
-		}
-	}
-	if err != nil || from.dev == target.dev && from.ino == target.ino {
-		from.release()
-		target.release()
-		if err == nil {
-			b.made = append(b.made, made{})
-		}
-		return err
-	}
-	b.made = append(b.made, made{tree: other, dir: target, from: from, undo: func() error { return renameAt(target, name, from, old) }})
-	return nil
-}
-
-// link gives the message p a second name in a folder.
-func (b *Batch) link(t *Tree, p place, other *Tree, folder string) (Entry, error) {
-	from, err := t.acquire(p.Folder, p.sub())
-	if err != nil {
-		return Entry{}, err
-	}
-	defer from.release()
-	target, err := other.acquireMade(folder, p.sub())
-	if err != nil {
-		return Entry{}, inTarget(err)
-	}
-	e := Entry{Folder: folder, Flags: p.Flags, New: p.New}
-	if e.Key, err = other.newKey(from, p); err == nil {
-		err = t.step(stepLink, joinPath(target.path, e.FileName()))
-	}
-	name := e.FileName()
-	if err == nil {
-		err = linkAt(from, p.base, target, name)
-	}
-	if err == nil {
-		b.made = append(b.made, made{tree: other, dir: target, undo: func() error { return target.remove(name) }})
-		return e, nil
-	}
-	target.release()
-	if !needsCopy(err) {
-		return Entry{}, err
-	}
-	if e, err = copyBetween(from, p, other, folder); err == nil {
-		b.made = append(b.made, made{}) // durable already
-	}
-	return e, err
-}
-
-// moveContent is Move to another file system.
-func (b *Batch) moveContent(t *Tree, p place, other *Tree, folder string) (Entry, error) {
-	from, err := t.acquire(p.Folder, p.sub())
-	if err != nil {
-		return Entry{}, err
-	}
-	e, err := copyBetween(from, p, other, folder)
-	if err == nil {
-		if err = from.remove(p.base); err != nil {
-			err = errors.Join(err, other.RemoveMessage(e))
-		}
-	}
-	if err != nil {
-		from.release()
-		return Entry{}, err
-	}
-	b.made = append(b.made, made{tree: t, dir: from})
-	return e, nil
-}
-
-// copyBetween writes the message p anew in a folder of a tree, durably.
-func copyBetween(from *dir, p place, to *Tree, folder string) (Entry, error) {
-	f, err := from.open(p.base)
-	if err != nil {
-		return Entry{}, err
-	}
-	defer f.Close()
-	s, err := to.stageLike(f)
-	if err != nil {
-		return Entry{}, err
-	}
-	e, err := s.commit(Entry{Folder: folder, Flags: p.Flags, New: p.New})
-	if err != nil {
-		return Entry{}, errors.Join(err, s.Abort())
-	}
-	return e, nil
-}
-
-// stageLike is stageCopy of a file, whose modification time the copy gets: that is when the message arrived.
-func (t *Tree) stageLike(f *os.File) (*Staged, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	s, err := t.Stage()
-	if err != nil {
-		return nil, err
-	}
-	if _, err = s.ReadFrom(f); err == nil {
-		err = s.flush()
-	}
-	if err == nil {
-		at := syscall.NsecToTimespec(info.ModTime().UnixNano())
-		self := "/proc/self/fd/" + strconv.Itoa(int(s.file.Fd())) // futimens(2), which package syscall lacks
-		err = pathError("set the time of", s.path(), syscall.UtimesNano(self, []syscall.Timespec{at, at}))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("stage in %s: %w", t.path, errors.Join(err, s.Abort()))
-	}
-	if err := s.Seal(); err != nil {
-		return nil, err
-	}
-	return s, nil
-}
-
-// TargetError is what is wrong with the folder that a message was to come to, not with the message.
-type TargetError struct{ Err error }
-
-// Error implements error.
-func (e *TargetError) Error() string { return e.Err.Error() }
-
-// Unwrap gives the cause.
-func (e *TargetError) Unwrap() error { return e.Err }
-
-func inTarget(err error) error { return &TargetError{err} }

@@ -2,189 +2,260 @@ package maildir
 
 import (
 	"errors"
-	"io/fs"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
+	"testing/iotest"
 	"time"
 )
 
-// names are the files in new/ and cur/ of a folder.
-func names(t testing.TB, tree *Tree, folder string) (list []Entry) {
+func testBatch(t testing.TB, tree *Tree) *Batch {
 	t.Helper()
-	if err := tree.Scan(folder, func(e Entry) error { list = append(list, e); return nil }); err != nil {
-		t.Fatal(err)
-	}
-	return list
-}
-
-func ok(t testing.TB, err error) {
-	t.Helper()
+	b, err := tree.Batch()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return b
 }
 
-func inode(t testing.TB, path string) uint64 {
+// placed writes and places a message.
+func placed(t testing.TB, b *Batch, text string, in Incoming) Entry {
 	t.Helper()
-	st, err := lstat(path)
-	ok(t, err)
-	return st.Ino
+	if err := b.Write(strings.NewReader(text)); err != nil {
+		t.Fatal(err)
+	}
+	e, err := b.Place(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
 }
 
-// What one batch does to messages of two trees, and that nothing is held afterwards (testTree checks).
 func TestBatch(t *testing.T) {
 	t.Parallel()
-	ann, bob := testTree(t), testTree(t)
-	ok(t, ann.CreateFolder("Archive"))
-	flagged, moved, sent, removed := deliver(t, ann, "1\n"), deliver(t, ann, "2\n"), deliver(t, ann, "3\n"), deliver(t, ann, "4\n")
-	was := inode(t, ann.MessagePath(sent))
-	var b Batch
-	flagged, changed, err := b.ChangeFlags(ann, flagged, "Sk", "F")
-	ok(t, err)
-	again, twice, err := b.ChangeFlags(ann, flagged, "S", "")
-	ok(t, err)
-	if !changed || twice {
-		t.Errorf("changed: %v, then %v", changed, twice)
-	}
-	at, err := b.Move(ann, moved, ann, "Archive")
-	ok(t, err)
-	away, err := b.Move(ann, sent, bob, Inbox)
-	ok(t, err)
-	twin, err := b.Copy(ann, flagged, bob, Inbox)
-	ok(t, err)
-	ok(t, b.Remove(ann, removed))
-	if errs := b.Sync(); errs != nil {
-		t.Fatal(errs)
-	}
-	if flagged.Flags != "Sk" || flagged.New || again != flagged {
-		t.Errorf("flagged: %+v, again %+v", flagged, again)
-	}
-	if at.Key != moved.Key || at.Folder != "Archive" || !at.New {
-		t.Errorf("moved: %+v", at)
-	}
-	if away.Key != sent.Key || inode(t, bob.MessagePath(away)) != was {
-		t.Errorf("moved to another tree: %+v", away)
-	}
-	if twin.Key == flagged.Key || twin.Flags != "Sk" || inode(t, bob.MessagePath(twin)) != inode(t, ann.MessagePath(flagged)) {
-		t.Errorf("copied: %+v", twin)
-	}
-	if n := []int{len(names(t, ann, Inbox)), len(names(t, ann, "Archive")), len(names(t, bob, Inbox))}; n[0] != 1 || n[1] != 1 || n[2] != 2 {
-		t.Errorf("messages: %v", n)
-	}
-	if err := b.Remove(ann, removed); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("removed twice: %v", err)
-	}
-	if _, err := b.Move(ann, flagged, ann, "Archiv"); !errors.Is(err, fs.ErrNotExist) || !errors.As(err, new(*TargetError)) {
-		t.Errorf("moved to no folder: %v", err)
-	}
-	if _, err := b.Move(ann, moved, ann, "Archive"); !errors.Is(err, fs.ErrNotExist) || errors.As(err, new(*TargetError)) {
-		t.Errorf("moved what is gone: %v", err)
-	}
-}
-
-// A message that others renamed is found again, and what they set stays.
-func TestBatchFindsRenamed(t *testing.T) {
-	t.Parallel()
 	tree := testTree(t)
-	e := deliver(t, tree, "1\n")
-	_, err := tree.ChangeFlags(Inbox, e.Key, "Fz", "")
-	ok(t, err)
-	var b Batch
-	now, _, err := b.ChangeFlags(tree, e, "S", "")
-	ok(t, err)
-	if errs := b.Sync(); errs != nil || now.Flags != "FSz" {
-		t.Errorf("%+v, %v", now, errs)
+	if err := tree.CreateFolder("Sent"); err != nil {
+		t.Fatal(err)
 	}
-}
-
-// Where a directory cannot be fsynced its messages are put back, those of another directory are not.
-func TestBatchSyncFails(t *testing.T) {
-	t.Parallel()
-	tree := testTree(t)
-	ok(t, tree.CreateFolder("A"))
-	ok(t, tree.CreateFolder("B"))
-	first, second, third := deliver(t, tree, "1\n"), deliver(t, tree, "2\n"), deliver(t, tree, "3\n")
-	var b Batch
-	_, err := b.Move(tree, first, tree, "A")
-	ok(t, err)
-	_, err = b.Move(tree, second, tree, "B")
-	ok(t, err)
-	_, err = b.Copy(tree, third, tree, "A")
-	ok(t, err)
-	bad := errors.New("bad disk")
-	tree.hook = func(step, path string) error {
-		if step == stepSyncDir && filepath.Base(filepath.Dir(path)) == ".A" {
-			return bad
+	b := testBatch(t, tree)
+	at := time.Date(2001, 2, 3, 4, 5, 6, 789012345, time.UTC)
+	want := map[Entry]string{}
+	for i, in := range []Incoming{
+		{Folder: Inbox, New: true},
+		{Folder: Inbox, Name: "981173106.M7I0a.import", Flags: "SFa", ModTime: at},
+		{Folder: "Sent", ModTime: at},
+		{Folder: "Sent", Flags: "S", New: true, ModTime: at}, // flags are for cur/ alone
+		{Folder: "Sent", Key: "1.2.x,S=23", ModTime: at},
+	} {
+		text := fmt.Sprintf("Subject: %d\n\nline\r\nline\n", i)
+		e := placed(t, b, text, in)
+		if octets, _ := e.Octets(); octets != int64(len(text)) || octets != b.Octets() {
+			t.Errorf("%s: %d octets, want %d", e.Key, octets, len(text))
 		}
-		return nil
+		if wire, ok := e.WireOctets(); wire != int64(len(text)+3) && ok {
+			t.Errorf("%s: %d octets on the wire", e.Key, wire)
+		}
+		if e.New != (i == 0) {
+			t.Errorf("%s: new is %v", e.Key, e.New)
+		}
+		want[e] = text
 	}
-	errs := b.Sync()
-	if len(errs) != 3 || !errors.Is(errs[0], bad) || errs[1] != nil || !errors.Is(errs[2], bad) {
-		t.Fatalf("%v", errs)
+	if err := b.Write(strings.NewReader("dropped")); err != nil {
+		t.Fatal(err)
 	}
-	if n := []int{len(names(t, tree, Inbox)), len(names(t, tree, "A")), len(names(t, tree, "B"))}; n[0] != 2 || n[1] != 0 || n[2] != 1 {
-		t.Errorf("messages: %v", n)
+	if err := errors.Join(b.Drop(), b.Drop()); err != nil {
+		t.Fatal(err)
+	}
+	if got := files(t, tree); b.Waiting() != len(want) || strings.Contains(strings.Join(got, " "), "cur/9") {
+		t.Errorf("before Commit %d wait: %q", b.Waiting(), got)
+	}
+	if err := errors.Join(b.Commit(), b.Commit(), b.Abort(), b.Abort()); err != nil {
+		t.Fatal(err)
+	}
+	for e, text := range want {
+		if got := content(t, tree, e); got != text {
+			t.Errorf("%v: %q, want %q", e, got, text)
+		}
+		if info, err := tree.StatMessage(e); err != nil || !e.New && !info.ModTime().Equal(at) {
+			t.Errorf("%v: time %v, error %v", e, info.ModTime(), err)
+		}
+	}
+	if left, err := os.ReadDir(filepath.Join(tree.Path(), subTmp)); err != nil || len(left) > 0 {
+		t.Errorf("tmp/ has %d files, error %v", len(left), err)
+	}
+	if _, err := os.Stat(filepath.Join(tree.Path(), "cur", "981173106.M7I0a.import,S=23,W=26:2,FSa")); err != nil {
+		t.Error(err)
 	}
 }
 
-// Across file systems the message is written anew, with its time.
-func TestBatchAcrossFileSystems(t *testing.T) {
+func TestBatchLink(t *testing.T) {
 	t.Parallel()
-	ann, bob := testTree(t), testTree(t)
-	e, other := deliver(t, ann, "hello\n"), deliver(t, ann, "hello\n")
-	at := time.Date(2020, 1, 2, 3, 4, 5, 678_000_000, time.UTC)
-	ok(t, os.Chtimes(ann.MessagePath(e), at, at))
-	ok(t, os.Chtimes(ann.MessagePath(other), at, at))
-	ann.hook = func(step, path string) error {
-		if step == stepRename || step == stepLink {
+	tree := testTree(t)
+	path := filepath.Join(t.TempDir(), "source")
+	if err := os.WriteFile(path, []byte("a\nb\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	b := testBatch(t, tree)
+	defer b.Abort()
+	if ok, err := b.Link(f); err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	e, err := b.Place(Incoming{Folder: Inbox, Flags: "S", ModTime: time.Unix(1, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	was, err1 := os.Stat(path)
+	now, err2 := tree.StatMessage(e)
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	if octets, _ := e.Octets(); !os.SameFile(was, now) || octets != 4 {
+		t.Errorf("%v is no link to %s", e, path)
+	}
+	tree.hook = func(step, _ string) error {
+		if step == stepLink {
 			return syscall.EXDEV
 		}
 		return nil
 	}
-	var b Batch
-	moved, err := b.Move(ann, e, bob, Inbox)
-	ok(t, err)
-	copied, err := b.Copy(ann, other, bob, Inbox)
-	ok(t, err)
-	if errs := b.Sync(); errs != nil {
-		t.Fatal(errs)
-	}
-	for _, e := range []Entry{moved, copied} {
-		info, err := bob.StatMessage(e)
-		if err != nil || !info.ModTime().Equal(at) || info.Size() != 6 || !e.New {
-			t.Errorf("%+v: %v, %v", e, info, err)
-		}
-	}
-	if list := names(t, ann, Inbox); len(list) != 1 || list[0].Key != other.Key {
-		t.Errorf("left: %v", list)
+	if ok, err := b.Link(f); ok || err != nil {
+		t.Errorf("across file systems: %v, %v", ok, err)
 	}
 }
 
-func TestRemoveEmptyFolder(t *testing.T) {
+// TestBatchFails holds that whatever fails, nothing of the batch can be seen, and nothing is left in tmp/ after Abort.
+func TestBatchFails(t *testing.T) {
+	t.Parallel()
+	for _, step := range []string{stepCreate, stepWrite, stepSync, stepRename, stepSyncDir} {
+		t.Run(step, func(t *testing.T) {
+			t.Parallel()
+			tree := testTree(t)
+			b := testBatch(t, tree)
+			placed(t, b, "one", Incoming{Folder: Inbox, New: true})
+			placed(t, b, "two", Incoming{Folder: Inbox, Flags: "S"})
+			count := 0
+			tree.hook = func(s, _ string) error {
+				if s == step {
+					count++
+				}
+				if s == step && (s != stepRename || count == 2) {
+					return syscall.EIO
+				}
+				return nil
+			}
+			err := b.Write(strings.NewReader("three"))
+			if err == nil {
+				err = b.Commit()
+			}
+			if !errors.Is(err, syscall.EIO) {
+				t.Errorf("error %v", err)
+			}
+			if err := b.Abort(); err != nil {
+				t.Error(err)
+			}
+			if got := files(t, tree); len(got) != 0 {
+				t.Errorf("left %q", got)
+			}
+		})
+	}
+}
+
+func TestBatchReaderFails(t *testing.T) {
 	t.Parallel()
 	tree := testTree(t)
-	ok(t, tree.CreateFolder("A"))
-	e := deliver(t, tree, "1\n")
-	_, err := tree.Move(Inbox, e.Key, "A")
-	ok(t, err)
-	for range 2 { // in new/, then in cur/
-		if err := tree.RemoveEmptyFolder("A"); !errors.Is(err, ErrNotEmpty) || len(names(t, tree, "A")) != 1 {
-			t.Fatalf("%v, %v", err, names(t, tree, "A"))
+	b := testBatch(t, tree)
+	if _, err := b.Place(Incoming{Folder: Inbox}); err == nil {
+		t.Error("placed what was not written")
+	}
+	cut := io.MultiReader(strings.NewReader("abc"), iotest.ErrReader(io.ErrUnexpectedEOF))
+	if err := b.Write(cut); err != io.ErrUnexpectedEOF {
+		t.Errorf("error %v", err)
+	}
+	if err := b.Drop(); err != nil {
+		t.Error(err)
+	}
+	if err := b.Write(stuck{}); err != io.ErrNoProgress {
+		t.Errorf("a reader that gives nothing: %v", err)
+	}
+	if err := b.Drop(); err != nil {
+		t.Error(err)
+	}
+	if err := b.Write(strings.NewReader("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Place(Incoming{Folder: "Nowhere"}); err == nil {
+		t.Error("placed in a folder that is not there")
+	}
+	if err := b.Abort(); err != nil {
+		t.Error(err)
+	}
+	if got := files(t, tree); len(got) != 0 {
+		t.Errorf("left %q", got)
+	}
+}
+
+// TestBatchMoved holds that a folder which is exchanged before Commit is not written to.
+func TestBatchMoved(t *testing.T) {
+	t.Parallel()
+	tree := testTree(t)
+	if err := tree.CreateFolder("Sent"); err != nil {
+		t.Fatal(err)
+	}
+	b := testBatch(t, tree)
+	placed(t, b, "one", Incoming{Folder: "Sent"})
+	if err := tree.RenameFolder("Sent", "Old"); err != nil {
+		t.Fatal(err)
+	}
+	var moved *errMoved
+	if err := b.Commit(); !errors.As(err, &moved) {
+		t.Errorf("error %v", err)
+	}
+	if err := b.Abort(); err != nil {
+		t.Error(err)
+	}
+	if n := countMessages(t, tree, "Old"); n != 0 {
+		t.Errorf("%d messages in the folder that was moved", n)
+	}
+}
+
+func countMessages(t *testing.T, tree *Tree, folder string) (n int) {
+	t.Helper()
+	if err := tree.Scan(folder, func(Entry) error { n++; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// TestBatchFull holds the bounds.
+func TestBatchFull(t *testing.T) {
+	t.Parallel()
+	tree := testTree(t)
+	b := testBatch(t, tree)
+	for n := 1; ; n++ {
+		placed(t, b, "x", Incoming{Folder: Inbox})
+		if b.Full() {
+			if n != fullBatchMessages {
+				t.Errorf("full with %d messages", n)
+			}
+			break
 		}
-		_, err := tree.Take("A", e.Key)
-		ok(t, err)
 	}
-	ok(t, tree.RemoveMessage(Entry{Folder: "A", Key: e.Key}))
-	ok(t, tree.RemoveEmptyFolder("A"))
-	if folders, err := tree.Folders(); err != nil || len(folders) != 1 {
-		t.Errorf("%v, %v", folders, err)
+	if err := errors.Join(b.Commit(), b.Abort()); err != nil {
+		t.Fatal(err)
 	}
-	if err := tree.RemoveEmptyFolder("A"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("removed twice: %v", err)
-	}
-	if err := tree.RemoveEmptyFolder(Inbox); err == nil {
-		t.Error("INBOX was removed")
+	if n := countMessages(t, tree, Inbox); n != fullBatchMessages {
+		t.Errorf("%d messages", n)
 	}
 }

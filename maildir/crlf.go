@@ -68,3 +68,66 @@ func (c *crlfReader) step(p []byte) int {
 	c.afterCR = p[n-1] == '\r'
 	return n
 }
+
+// LF returns a reader that gives r with LF for each CRLF: the reverse of [CRLF]. A bare CR stays as it is. Memory is constant.
+func LF(r io.Reader) io.Reader {
+	return &lfReader{r: r}
+}
+
+type lfReader struct {
+	r       io.Reader
+	buf     []byte
+	pending []byte // of buf, not yet given out
+	held    bool   // the last octet read was CR, and may be half of a line end
+	err     error
+}
+
+// Read implements [io.Reader].
+func (l *lfReader) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if l.buf == nil {
+		l.buf = make([]byte, crlfBufferOctets)
+	}
+	for len(l.pending) == 0 {
+		if l.err != nil {
+			return 0, l.err
+		}
+		start := 0
+		if l.held {
+			l.buf[0] = '\r'
+			start = 1
+		}
+		var n int
+		n, l.err = l.r.Read(l.buf[start:])
+		if n == 0 && l.err == nil {
+			return 0, nil
+		}
+		text := l.buf[:start+n]
+		if l.held = l.err == nil && text[len(text)-1] == '\r'; l.held {
+			text = text[:len(text)-1]
+		}
+		l.pending = withoutCR(text)
+	}
+	n := copy(p, l.pending)
+	l.pending = l.pending[n:]
+	return n, nil
+}
+
+// withoutCR takes the CR out of each CRLF of p, in its place.
+func withoutCR(p []byte) []byte {
+	at := bytes.Index(p, []byte("\r\n"))
+	if at < 0 {
+		return p
+	}
+	to := at
+	for rest := p[at+1:]; ; {
+		next := bytes.Index(rest, []byte("\r\n"))
+		if next < 0 {
+			return p[:to+copy(p[to:], rest)]
+		}
+		to += copy(p[to:], rest[:next])
+		rest = rest[next+1:]
+	}
+}

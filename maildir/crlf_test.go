@@ -77,3 +77,30 @@ func FuzzCRLF(f *testing.F) {
 		}
 	})
 }
+
+// FuzzLF holds that LF is what replacing the line ends is, however the text comes.
+func FuzzLF(f *testing.F) {
+	f.Add("a\r\nb\nc\rd\r")
+	f.Add("\r\r\n\r\n\n\r")
+	f.Fuzz(func(t *testing.T, text string) {
+		want := strings.ReplaceAll(text, "\r\n", "\n")
+		for name, r := range map[string]io.Reader{"whole": strings.NewReader(text), "octets": iotest.OneByteReader(strings.NewReader(text)),
+			"halves": iotest.HalfReader(strings.NewReader(text)), "with the end": iotest.DataErrReader(strings.NewReader(text))} {
+			got, err := io.ReadAll(LF(r))
+			if err != nil || string(got) != want {
+				t.Errorf("%s: %q, want %q, error %v", name, got, want, err)
+			}
+		}
+	})
+}
+
+func TestLFLong(t *testing.T) {
+	t.Parallel()
+	for around := -2; around <= 2; around++ {
+		text := strings.Repeat("x", crlfBufferOctets+around) + "\r\n" + strings.Repeat("\r\n", crlfBufferOctets) + "\r"
+		got, err := io.ReadAll(LF(strings.NewReader(text)))
+		if want := strings.ReplaceAll(text, "\r\n", "\n"); err != nil || string(got) != want {
+			t.Errorf("%d octets read, want %d, error %v", len(got), len(want), err)
+		}
+	}
+}

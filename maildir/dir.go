@@ -209,11 +209,17 @@ func renameAt(from *dir, old string, to *dir, name string) error {
 // linkAt gives the file from/old a second name to/name, which must not exist. A symbolic link is linked as such, not
 // followed.
 func linkAt(from *dir, old string, to *dir, name string) error {
-	return linkError("link", from, old, to, name, retry(func() error { return linkat(from.fd, old, to.fd, name) }))
+	return linkError("link", from, old, to, name, retry(func() error { return linkat(from.fd, old, to.fd, name, 0) }))
+}
+
+// linkatFollow links what old, a link of /proc, stands for.
+func linkatFollow(old string, toFD int, name string) error {
+	const atSymlinkFollow = 0x400
+	return linkat(atCWD, old, toFD, name, atSymlinkFollow)
 }
 
 // linkat is linkat(2), which package syscall does not offer.
-func linkat(fromFD int, old string, toFD int, name string) error {
+func linkat(fromFD int, old string, toFD int, name string, flags int) error {
 	oldPtr, err := syscall.BytePtrFromString(old)
 	if err != nil {
 		return err
@@ -223,7 +229,7 @@ func linkat(fromFD int, old string, toFD int, name string) error {
 		return err
 	}
 	_, _, errno := syscall.Syscall6(syscall.SYS_LINKAT, uintptr(fromFD), uintptr(unsafe.Pointer(oldPtr)),
-		uintptr(toFD), uintptr(unsafe.Pointer(namePtr)), 0, 0)
+		uintptr(toFD), uintptr(unsafe.Pointer(namePtr)), uintptr(flags), 0)
 	if errno != 0 {
 		return errno
 	}

@@ -26,6 +26,8 @@
 //	s.Commit()                  // rename into new/, fsync new/: only now is it delivered
 //	other.Commit()
 //
+// A [Batch] brings in many at the price of a few syncs, under names that its caller may choose.
+//
 // A crash before Commit leaves at most a file in tmp/, which [Tree.CleanTmp] takes away after [StaleTmpAge].
 //
 // # Other programs

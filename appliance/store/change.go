@@ -48,7 +48,7 @@ type Outcome struct {
 // with its error.
 func (s *Store) Apply(ctx context.Context, ch Change, list []index.Message) []Outcome {
 	outcomes := make([]Outcome, len(list))
-	var batch maildir.Batch
+	var batch maildir.Changes
 	var made []int // of each change of the batch, whose it is
 	for i, m := range list {
 		o := &outcomes[i]
@@ -86,7 +86,7 @@ func SameFile(a, b index.Message) bool {
 }
 
 // change makes the change to one message.
-func (s *Store) change(batch *maildir.Batch, ch Change, o *Outcome) error {
+func (s *Store) change(batch *maildir.Changes, ch Change, o *Outcome) error {
 	m := o.Was
 	was := maildir.Entry{Folder: m.Folder, Key: maildir.Key(m.Key), Flags: maildir.Flags(m.Flags), New: m.New}
 	var now maildir.Entry
