@@ -146,6 +146,8 @@ func (c *call) app(ctx context.Context) *cli.App {
 			c.searchCommand(ctx),
 			c.msgCommand(ctx),
 			c.indexCommand(ctx),
+			c.backupCommand(ctx),
+			c.restoreCommand(ctx),
 			c.statusCommand(ctx),
 			c.versionCommand(ctx),
 		},

@@ -15,6 +15,7 @@ type Refill struct {
 	Domains  []string
 	Accounts []string
 	Aliases  []string // made anew, or given back a target that is an account put back
+	Kept     int      // accounts that are there, with the password they have
 	Skipped  []string // aliases that could not be put back as they were, with why
 }
 
@@ -117,6 +118,7 @@ func (d *Directory) refill(ctx context.Context, tx *sql.Tx, k kept) (r Refill, e
 		newDomain, err := addAccount(ctx, tx, a.Address, a.hash)
 		switch {
 		case errors.Is(err, ErrExists):
+			r.Kept++
 			continue
 		case err != nil:
 			return r, err
