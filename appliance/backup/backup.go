@@ -91,6 +91,7 @@ type run struct {
 	batch    *batch
 	again    bool // something may be at Dest already
 	noLinks  bool // to the live files: another file system
+	missing  bool // of what is kept beside the mail, only what is missing is copied
 	scanned  int64
 	total    int64
 	m        Manifest
@@ -157,7 +158,7 @@ func (r *run) enter() error {
 // make does the work, in an order that matters: accounts.db after the mail, so that no mail is without its account, and the index last.
 func (r *run) make(ctx context.Context) error {
 	// The Manifest is there from the beginning, so that a list of backups can tell of one under way.
-	r.m = Manifest{Format: format, Version: r.Version, Host: r.Host, DataDir: r.Data.DataDir, Begun: r.begun, Copied: r.Copy, Previous: r.Previous}
+	r.m = Manifest{Format: format, Version: r.Version, Host: r.Host, DataDir: r.Data.DataDir, Begun: r.begun, Copied: r.Copy}
 	if err := r.m.write(partialPath(r.Dest)); err != nil {
 		return err
 	}
@@ -169,7 +170,7 @@ func (r *run) make(ctx context.Context) error {
 	if err := r.count(ctx); err != nil {
 		return err
 	}
-	for _, step := range []func(context.Context) error{r.passes, r.smallFiles, r.accounts, r.list, r.index} {
+	for _, step := range []func(context.Context) error{r.closed, r.passes, r.smallFiles, r.accounts, r.list, r.index} {
 		if err := step(ctx); err != nil {
 			return err
 		}

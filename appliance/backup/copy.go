@@ -164,6 +164,7 @@ func (r *run) copyMessage(m message) error {
 			switch err := os.Link(old, path); {
 			case err == nil, errors.Is(err, fs.ErrExist):
 				r.m.UnchangedMessages++
+				r.m.Previous = r.Previous
 				return nil
 			case errors.Is(err, unix.EXDEV):
 				r.previous = nil // of no use
@@ -241,7 +242,7 @@ func isUnreadable(err error) bool {
 	return errors.As(err, &r)
 }
 
-// beside copies the files of one folder that are not mail: what Dovecot and others keep there. Caches that they make again are left out.
+// beside copies the files of one folder that are not mail: what Dovecot and others keep there. Caches that are made again when they are missing are left out.
 func (r *run) beside(from, to string) error {
 	entries, err := os.ReadDir(from)
 	if err != nil {
@@ -249,7 +250,10 @@ func (r *run) beside(from, to string) error {
 	}
 	for _, e := range entries {
 		name := e.Name()
-		if !e.Type().IsRegular() || strings.HasPrefix(name, "dovecot.index") || strings.HasSuffix(name, ".lock") {
+		if !e.Type().IsRegular() || strings.HasPrefix(name, "dovecot.index") || strings.HasSuffix(name, ".lock") || name == "maildirsize" {
+			continue
+		}
+		if _, err := os.Lstat(filepath.Join(to, name)); r.missing && !errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err := r.smallFile(filepath.Join(from, name), filepath.Join(to, name)); err != nil {

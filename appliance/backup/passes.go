@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"maild/index"
@@ -121,6 +122,42 @@ func (r *run) eachMailbox(ctx context.Context, fn func(mailbox) error) error {
 		}
 	}
 	return nil
+}
+
+// closed finds the directories of accounts and folders that cannot be looked into, which nobody lists as such.
+func (r *run) closed(ctx context.Context) error {
+	users, err := filepath.Glob(filepath.Join(pattern(r.Data.MailDir()), "*", "[^.]*"))
+	if err != nil {
+		return err
+	}
+	for _, user := range users {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		entries, err := os.ReadDir(user)
+		if errors.Is(err, fs.ErrPermission) {
+			if err := r.unreadable(user, err); err != nil {
+				return err
+			}
+		}
+		for _, e := range entries {
+			if !e.IsDir() || e.Name()[0] != '.' {
+				continue
+			}
+			dir := filepath.Join(user, e.Name())
+			if _, err := os.Lstat(filepath.Join(dir, "cur")); errors.Is(err, fs.ErrPermission) {
+				if err := r.unreadable(dir, err); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// pattern is a path as filepath.Glob takes it for itself.
+func pattern(path string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
 }
 
 // mailbox copies the messages of one folder.

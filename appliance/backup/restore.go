@@ -128,6 +128,9 @@ func (r *restore) account(ctx context.Context, a string) error {
 			return err
 		}
 		for _, f := range folders {
+			if err := x.wholeFolder(f); err != nil {
+				return err
+			}
 			err := from.Scan(f, func(e maildir.Entry) error {
 				if err := ctx.Err(); err != nil {
 					return err
@@ -184,7 +187,7 @@ type restoring struct {
 	account, target string
 	live, kept      map[uint64]bool
 	others          map[int64][]other // live messages that are not of the backup, by size; nil until needed
-	made            map[string]bool   // the folders that are known to be there; true for those that were made here
+	made            map[string]bool   // the folders that are known to be there
 }
 
 // other is a live message that is not of the backup.
@@ -269,26 +272,32 @@ func (x *restoring) put(e maildir.Entry, f *os.File) error {
 	return err
 }
 
-// folder sees that a folder is there.
-func (x *restoring) folder(to *maildir.Tree, name string) error {
-	if _, ok := x.made[name]; ok || name == maildir.Inbox {
+// wholeFolder makes a folder that may be empty, where everything is put back.
+func (x *restoring) wholeFolder(name string) error {
+	if x.Chosen != nil || x.DryRun {
 		return nil
 	}
-	err := to.CreateFolder(name)
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
+	return x.to.Use(x.target, true, func(to *maildir.Tree) error { return x.folder(to, name) })
+}
+
+// folder sees that a folder is there.
+func (x *restoring) folder(to *maildir.Tree, name string) error {
+	if x.made[name] {
+		return nil
 	}
-	x.made[name] = err == nil
+	if name != maildir.Inbox {
+		if err := to.CreateFolder(name); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	x.made[name] = true
 	return nil
 }
 
-// beside puts back what other programs kept beside the mail, into the folders that were made here.
+// beside puts back what other programs kept beside the mail and is not there.
 func (x *restoring) beside() error {
-	small := &run{Options: Options{Unreadable: x.Unreadable}}
-	for name, made := range x.made {
-		if !made {
-			continue
-		}
+	small := &run{Options: Options{Unreadable: x.Unreadable}, missing: true}
+	for name := range x.made {
 		err := x.from.Use(x.account, false, func(from *maildir.Tree) error {
 			return x.to.Use(x.target, true, func(to *maildir.Tree) error {
 				return small.beside(folderDir(from, name), folderDir(to, name))
