@@ -68,15 +68,15 @@ func restoreBackup(ctx context.Context, c *call) error {
 	if err := r.read(); err != nil {
 		return err
 	}
+	if _, err := backup.Open(r.source); err != nil {
+		return backupFault(err)
+	}
 	open := c.openOrMake
 	if r.view.DryRun {
 		open = c.open
 	}
 	if err := open(); err != nil {
 		return err
-	}
-	if _, err := backup.Open(r.source); err != nil {
-		return backupFault(err)
 	}
 	o := backup.RestoreOptions{Data: c.box.cfg, Source: r.source, Account: nameOf(r.account), As: nameOf(r.as), DryRun: r.view.DryRun}
 	if c.IsSet("query") {

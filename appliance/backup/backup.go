@@ -158,7 +158,7 @@ func (r *run) enter() error {
 // make does the work, in an order that matters: accounts.db after the mail, so that no mail is without its account, and the index last.
 func (r *run) make(ctx context.Context) error {
 	// The Manifest is there from the beginning, so that a list of backups can tell of one under way.
-	r.m = Manifest{Format: format, Version: r.Version, Host: r.Host, DataDir: r.Data.DataDir, Begun: r.begun, Copied: r.Copy}
+	r.m = Manifest{Format: format, Version: r.Version, Host: r.Host, DataDir: r.Data.DataDir, Begun: r.begun, Copy: r.Copy}
 	if err := r.m.write(partialPath(r.Dest)); err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ type Manifest struct {
 	DataDir  string    `json:"data_dir"` // that was backed up
 	Begun    time.Time `json:"begun"`    // of the run that completed it: what was acknowledged before is in it
 	Ended    time.Time `json:"ended"`
-	Copied   bool      `json:"copied"`   // no message is a link to the live file
+	Copy     bool      `json:"copy"`     // no message is a link to the live file
 	Previous string    `json:"previous"` // the backup that unchanged messages were taken from; "" = none
 
 	Accounts   int64 `json:"accounts"` // with mail
@@ -51,7 +51,7 @@ type Manifest struct {
 	// How the messages came here, in the run that completed it. Those of a run before it are not among them.
 	LinkedMessages    int64 `json:"linked"`
 	UnchangedMessages int64 `json:"unchanged"` // linked from the previous backup
-	CopiedMessages    int64 `json:"copied_messages"`
+	CopiedMessages    int64 `json:"copied"`
 	CopiedOctets      int64 `json:"copied_octets"`
 
 	Index          bool   `json:"index"`
@@ -107,7 +107,7 @@ func parseManifest(text []byte) (m Manifest, err error) {
 }
 
 // Open reads the manifest of a complete backup. ErrNoBackup if dir is none, ErrIncomplete if it is not complete, ErrNewer if a later release made
-// it; fs.ErrNotExist if there is nothing.
+// it.
 func Open(dir string) (Manifest, error) {
 	m, err := readManifest(manifestPath(dir))
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -116,7 +116,9 @@ func Open(dir string) (Manifest, error) {
 		}
 		return m, err
 	}
-	if _, err := os.Stat(dir); err != nil {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return m, fmt.Errorf("%s %w: it does not exist: name a directory that \"mailctl backup\" made", dir, ErrNoBackup)
+	} else if err != nil {
 		return m, fmt.Errorf("backup: %w", err)
 	}
 	if _, err := os.Lstat(partialPath(dir)); err == nil {
@@ -140,6 +142,9 @@ func List(dir string) ([]Listed, error) {
 		return []Listed{l}, nil
 	}
 	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s %w: it does not exist: name a directory that backups stand in", dir, ErrNoBackup)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list backups: %w", err)
 	}
