@@ -67,6 +67,9 @@ func createBackup(ctx context.Context, c *call) error {
 		o.Dest, err = backup.MakePlace(o.Dest, b.cfg.DataDir)
 		return err
 	})
+	if err == nil {
+		err = c.reach(o.Dest)
+	}
 	if err != nil {
 		return backupFault(err)
 	}
@@ -93,6 +96,14 @@ func createBackup(ctx context.Context, c *call) error {
 	}
 	if m.Unreadable > 0 {
 		return &fault{code: ExitPartial, text: fmt.Sprintf("the backup is complete but for %d files or folders that could not be read: mend their rights, or the disk", m.Unreadable)}
+	}
+	return nil
+}
+
+// reach sees that the owner of the data can enter a place that root may have made.
+func (c *call) reach(dest string) error {
+	if _, err := os.ReadDir(dest); errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("backup %s: user %s, whose data it is, cannot enter it: give that user the right to enter it and each directory above, or name another place", dest, c.owner())
 	}
 	return nil
 }

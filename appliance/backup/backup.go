@@ -89,9 +89,10 @@ type run struct {
 	from, to *store.Mailboxes
 	previous *previous
 	batch    *batch
-	again    bool // something may be at Dest already
-	noLinks  bool // to the live files: another file system
-	missing  bool // of what is kept beside the mail, only what is missing is copied
+	again    bool            // something may be at Dest already
+	noLinks  bool            // to the live files: another file system
+	told     map[string]bool // what could not be read
+	missing  bool            // of what is kept beside the mail, only what is missing is copied
 	scanned  int64
 	total    int64
 	m        Manifest
@@ -208,7 +209,7 @@ func (r *run) index(ctx context.Context) error {
 	return err
 }
 
-// complete makes all of it durable, and then the rename.
+// complete makes all of it durable, and then the rename. MakePlace has seen to the directory above.
 func (r *run) complete() error {
 	if err := syncFileSystem(r.Dest); err != nil {
 		return err
@@ -220,7 +221,7 @@ func (r *run) complete() error {
 	if err := os.Rename(partialPath(r.Dest), manifestPath(r.Dest)); err != nil {
 		return err
 	}
-	return errors.Join(syncDir(r.Dest), syncDir(filepath.Dir(r.Dest)))
+	return syncDir(r.Dest)
 }
 
 // MakePlace makes the directory for a backup of the data directory at data, where it is missing, for the owner of the data. It may be called as root,
@@ -237,6 +238,9 @@ func MakePlace(dest, data string) (string, error) {
 	if _, err := os.Lstat(dest); !errors.Is(err, fs.ErrNotExist) {
 		return dest, err
 	}
+	if err := makeAbove(filepath.Dir(dest)); err != nil {
+		return "", err
+	}
 	if err := process.MakeDir(dest, placeMode); err != nil {
 		return "", err
 	}
@@ -251,8 +255,26 @@ func MakePlace(dest, data string) (string, error) {
 	return dest, os.Chown(dest, uid, gid)
 }
 
-// placeMode keeps others from reading mail.
-const placeMode = 0o700
+const (
+	// placeMode keeps others from reading mail.
+	placeMode = 0o700
+	// aboveMode lets the owner of the data reach a place below directories that root made.
+	aboveMode = 0o755
+)
+
+// makeAbove makes the directories above a place, which may lead to backups of several owners, whatever the umask is.
+func makeAbove(dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := makeAbove(filepath.Dir(dir)); err != nil {
+		return err
+	}
+	if err := process.MakeDir(dir, aboveMode); err != nil {
+		return err
+	}
+	return os.Chmod(dir, aboveMode)
+}
 
 // outside sees that dest is not in data, whatever links lead there.
 func outside(dest, data string) error {

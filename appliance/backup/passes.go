@@ -246,8 +246,15 @@ func (r *run) show(now bool) {
 	}
 }
 
-// unreadable leaves something out. The backup goes on.
+// unreadable leaves something out, which several passes may come upon. The backup goes on.
 func (r *run) unreadable(what string, err error) error {
+	if r.told[what] {
+		return nil
+	}
+	if r.told == nil {
+		r.told = map[string]bool{}
+	}
+	r.told[what] = true
 	var cause readError
 	if errors.As(err, &cause) {
 		err = cause.error
