@@ -29,6 +29,8 @@ type batch struct {
 	octets int64
 	count  int
 	buf    []byte
+
+	noClones bool // the file system can make none, or not of these
 }
 
 // batched is a file that waits for its name.
@@ -63,12 +65,15 @@ func (b *batch) add(from *os.File, tmp, path string, arrived time.Time) (octets 
 
 // content is a clone of from where the file system can make one, else a copy.
 func (b *batch) content(to, from *os.File) (octets int64, err error) {
-	if unix.IoctlFileClone(int(to.Fd()), int(from.Fd())) == nil {
-		info, err := to.Stat()
-		if err != nil {
-			return 0, err
+	if !b.noClones {
+		if unix.IoctlFileClone(int(to.Fd()), int(from.Fd())) == nil {
+			info, err := to.Stat()
+			if err != nil {
+				return 0, err
+			}
+			return info.Size(), nil
 		}
-		return info.Size(), nil
+		b.noClones = true
 	}
 	if b.buf == nil {
 		b.buf = make([]byte, copyBuffer)
