@@ -77,7 +77,7 @@ func createBackup(ctx context.Context, c *call) error {
 	if o.Host, err = os.Hostname(); err != nil {
 		return err
 	}
-	if o.Previous, err = c.previous(o.Previous, o.Dest); err != nil {
+	if o.Previous, err = c.previous(o); err != nil {
 		return backupFault(err)
 	}
 	collect(longWork)
@@ -121,17 +121,17 @@ func (b *box) configuration() ([]byte, error) {
 }
 
 // previous is the backup to take unchanged messages from.
-func (c *call) previous(named, dest string) (string, error) {
-	switch named {
+func (c *call) previous(o backup.Options) (string, error) {
+	switch o.Previous {
 	case "none":
 		return "", nil
 	case "":
 		if c.IsSet("previous") {
 			return "", usagef("--previous needs the name of a directory, or none")
 		}
-		return backup.Newest(dest), nil
+		return backup.Newest(o.Dest, o.Host, o.Data.DataDir), nil
 	}
-	path, err := filepath.Abs(named)
+	path, err := filepath.Abs(o.Previous)
 	if err != nil {
 		return "", err
 	}

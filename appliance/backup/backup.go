@@ -27,9 +27,10 @@
 //
 // Every message that was acknowledged before the backup began and is not removed while it runs. Deliveries and other programs go on meanwhile, so the
 // folders are gone through in passes: the times of a folder's directories are read before its names are. A message that a pass misses was
-// renamed during it, into a directory whose time then is another one than was noted, and the next pass reads that directory again.
-// It ends when no directory has changed, or when three passes are through and the last of them came upon no message from before the
-// backup that those before it had missed. A message that is moved may be in both places; it has one key, and is restored once.
+// renamed during it, into a directory whose time then is another one than was noted, and the next pass reads that directory again. So it is with
+// folders and accounts, and the directories in which they stand. The passes end when no directory has changed, or when three are through and
+// the last of them came upon no message from before the backup that those before it had missed. A message that is moved may be in both
+// places; it has one key, and is restored once.
 package backup
 
 import (

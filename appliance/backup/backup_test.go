@@ -342,8 +342,8 @@ func TestMovesMeanwhile(t *testing.T) {
 // A backup that was interrupted is gone on with, and has nothing of what was then and is not now.
 func TestGoOn(t *testing.T) {
 	t.Parallel()
-	for _, copies := range []bool{false, true} {
-		t.Run(fmt.Sprintf("copies=%v", copies), func(t *testing.T) {
+	for _, c := range []struct{ first, second bool }{{false, false}, {true, true}, {false, true}} {
+		t.Run(fmt.Sprintf("copies=%v,%v", c.first, c.second), func(t *testing.T) {
 			t.Parallel()
 			b := newBox(t)
 			var list []maildir.Entry
@@ -352,12 +352,12 @@ func TestGoOn(t *testing.T) {
 			}
 			ctx, cancel := context.WithCancel(t.Context())
 			o := b.options(filepath.Join(t.TempDir(), "one"))
-			o.Copy = copies
+			o.Copy = c.first
 			o.Progress = func(index.Progress) { cancel() }
 			if _, err := Make(ctx, o); !errors.Is(err, context.Canceled) {
 				t.Fatal(err)
 			}
-			if len(in(t, o.Dest)) == 0 && !copies {
+			if len(in(t, o.Dest)) == 0 && !c.first {
 				t.Error("the interrupted backup has nothing yet: it is no test")
 			}
 			must(t, os.WriteFile(filepath.Join(o.Dest, "mail", "example.org", "ann", "tmp", "copy.1.1"), []byte("half"), 0o600))
@@ -365,13 +365,22 @@ func TestGoOn(t *testing.T) {
 				_, err := tree.ChangeFlags(maildir.Inbox, list[0].Key, "F", "S")
 				return errors.Join(err, tree.RemoveMessage(list[2]), tree.RenameFolder("Old", "Older"))
 			})
-			o.Progress = nil
+			o.Progress, o.Copy = nil, c.second
 			m, err := Make(t.Context(), o)
 			must(t, err)
 			b.verified(o.Dest)
 			got := in(t, o.Dest)
 			if int64(len(got)) != m.Messages || len(got) != len(list)-1 || len(got[list[2].Key]) != 0 || got[list[0].Key][0] != "INBOX/F" || got[list[1].Key][0] != "Older/S" {
 				t.Errorf("%d messages, %v", len(got), m)
+			}
+			links, err := filepath.Glob(filepath.Join(o.Dest, "mail/example.org/ann/cur/*"))
+			must(t, err)
+			for _, path := range links {
+				kept, err1 := os.Stat(path)
+				live, err2 := os.Stat(filepath.Join(b.cfg.DataDir, "mail/example.org/ann/cur", filepath.Base(path)))
+				if must(t, errors.Join(err1, err2)); os.SameFile(kept, live) == c.second {
+					t.Fatalf("%s: a link is %v", path, !c.second)
+				}
 			}
 		})
 	}
@@ -391,7 +400,7 @@ func TestPrevious(t *testing.T) {
 		_, err3 := tree.Move(maildir.Inbox, moved.Key, "Sub")
 		return errors.Join(err1, err2, err3, os.Chtimes(tree.MessagePath(touched), old.Add(time.Hour), old.Add(time.Hour)))
 	})
-	second, m := b.make("two", func(o *Options) { o.Copy, o.Previous = true, Newest(o.Dest) })
+	second, m := b.make("two", func(o *Options) { o.Copy, o.Previous = true, Newest(o.Dest, o.Host, o.Data.DataDir) })
 	if m.UnchangedMessages != 3 || m.CopiedMessages != 2 || m.Previous != first {
 		t.Errorf("%+v", m)
 	}
@@ -467,7 +476,7 @@ func TestNewerManifest(t *testing.T) {
 	if _, err := Restore(t.Context(), RestoreOptions{Data: b.cfg, Source: dest}); !errors.Is(err, ErrNewer) {
 		t.Errorf("%v", err)
 	}
-	if l, err := List(dest); err != nil || len(l) != 1 || l[0].Fault == nil || Newest(filepath.Join(filepath.Dir(dest), "two")) != "" {
+	if l, err := List(dest); err != nil || len(l) != 1 || l[0].Fault == nil || Newest(filepath.Join(filepath.Dir(dest), "two"), m.Host, m.DataDir) != "" {
 		t.Errorf("%+v, %v", l, err)
 	}
 }

@@ -177,14 +177,14 @@ func look(path string) (l Listed, ok bool) {
 	return l, true
 }
 
-// Newest gives the newest complete backup beside dest; "" if there is none.
-func Newest(dest string) string {
+// Newest gives the newest complete backup of the data at data on host that stands beside dest; "" if there is none.
+func Newest(dest, host, data string) string {
 	list, err := List(filepath.Dir(dest))
 	if err != nil {
 		return "" // no reason to make none
 	}
 	for _, l := range slices.Backward(list) {
-		if l.Complete && l.Fault == nil && l.Path != dest {
+		if l.Complete && l.Fault == nil && l.Path != dest && l.Manifest.Host == host && l.Manifest.DataDir == data {
 			return l.Path
 		}
 	}

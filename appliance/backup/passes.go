@@ -29,7 +29,7 @@ type mailbox struct{ account, folder string }
 // pass is one of the passes through all folders.
 type pass struct {
 	number  int
-	changed int  // folders that were read
+	changed int  // directories that had changed, folders that were read
 	missed  int  // messages from before the backup that no pass before it had seen
 	unsure  bool // a directory had changed too shortly before it was read
 }
@@ -37,8 +37,12 @@ type pass struct {
 // passes copies all messages. See the package's documentation for why that is all of them.
 func (r *run) passes(ctx context.Context) error {
 	stamps := map[mailbox]index.Stamp{}
+	times := map[string]time.Time{}
 	for n := 1; ; n++ {
 		p := pass{number: n}
+		if err := r.above(ctx, &p, times); err != nil {
+			return err
+		}
 		if err := r.pass(ctx, &p, stamps); err != nil {
 			return err
 		}
@@ -71,13 +75,44 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// above notes the times of the directories in which domains, accounts and folders stand, before they are listed: what is renamed there meanwhile could
+// be missed by the lists.
+func (r *run) above(ctx context.Context, p *pass, times map[string]time.Time) error {
+	dirs := []string{r.Data.MailDir()}
+	accounts, err := r.from.Accounts(ctx)
+	if err != nil {
+		return err
+	}
+	for _, a := range accounts {
+		path, err := r.from.Path(a)
+		if err != nil {
+			return err
+		}
+		dirs = append(dirs, filepath.Dir(path), path)
+	}
+	for _, dir := range dirs {
+		now := time.Now()
+		var changed time.Time
+		if info, err := os.Stat(dir); err == nil {
+			changed = info.ModTime()
+		}
+		if last, ok := times[dir]; !ok || !last.Equal(changed) {
+			p.changed++
+		}
+		p.unsure = p.unsure || now.Sub(changed) < tick
+		times[dir] = changed
+	}
+	return nil
+}
+
 // pass goes through the folders that have changed since they were read.
 func (r *run) pass(ctx context.Context, p *pass, stamps map[mailbox]index.Stamp) error {
 	return r.eachMailbox(ctx, func(b mailbox) error {
 		now := time.Now()
 		stamp, err := r.from.Stamp(ctx, b.account, b.folder)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil // removed or renamed; under its new name it is another folder
+			p.changed++ // removed or renamed: under its new name it is another folder
+			return nil
 		}
 		if err != nil {
 			return r.unreadable(b.account+" "+b.folder, readError{err})
@@ -276,135 +311,6 @@ func (r *run) count(ctx context.Context) error {
 		}
 		return nil // the passes tell of it
 	})
-}
-
-// prune takes from a backup that was interrupted, perhaps days ago, what is not in the mail any more under the same name. Only now, before the
-// passes: what goes from here now and is elsewhere in the mail, they find there.
-func (r *run) prune(ctx context.Context) error {
-	accounts, err := r.to.Accounts(ctx)
-	if err != nil {
-		return err
-	}
-	for _, a := range accounts {
-		path, err := r.from.Path(a)
-		if err != nil {
-			return err
-		}
-		to, err := r.to.Path(a)
-		if err != nil {
-			return err
-		}
-		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-			if err := os.RemoveAll(to); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := r.pruneAccount(ctx, a); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (r *run) pruneAccount(ctx context.Context, a string) error {
-	folders, err := r.to.Folders(ctx, a)
-	if err != nil {
-		return err
-	}
-	return r.to.Use(a, false, func(to *maildir.Tree) error {
-		if _, err := to.CleanTmp(time.Now(), 0); err != nil {
-			return err
-		}
-		return r.from.Use(a, false, func(from *maildir.Tree) error {
-			for _, f := range folders {
-				if _, err := from.Stamp(f); errors.Is(err, fs.ErrNotExist) && f != maildir.Inbox {
-					if err := to.RemoveFolder(f); err != nil {
-						return err
-					}
-					continue
-				}
-				err := to.Scan(f, func(e maildir.Entry) error {
-					if err := ctx.Err(); err != nil {
-						return err
-					}
-					if _, err := os.Lstat(from.MessagePath(e)); !errors.Is(err, fs.ErrNotExist) {
-						return err
-					}
-					return removeFile(to.MessagePath(e))
-				})
-				if err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	})
-}
-
-// single sees that no message is twice in one folder: one whose flags changed between two passes came under both names. Of those, one that
-// the mail does not have any more goes. Which messages there are is remembered by a number each.
-func (r *run) single(ctx context.Context, stamps map[mailbox]index.Stamp) error {
-	for b := range stamps {
-		seen, numbers := map[uint64]bool{}, newNumbers()
-		var twice []maildir.Entry
-		err := r.to.Use(b.account, false, func(to *maildir.Tree) error {
-			err := to.Scan(b.folder, func(e maildir.Entry) error {
-				n := numbers.of(string(e.Key))
-				if seen[n] {
-					twice = append(twice, e)
-				}
-				seen[n] = true
-				return ctx.Err()
-			})
-			for _, e := range twice {
-				if err == nil {
-					err = r.keepOne(to, b, e)
-				}
-			}
-			return err
-		})
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	return nil
-}
-
-// keepOne leaves of a message that is in a folder more than once the one name that the mail has, or any.
-func (r *run) keepOne(to *maildir.Tree, b mailbox, twice maildir.Entry) error {
-	var names []maildir.Entry
-	err := to.Scan(b.folder, func(e maildir.Entry) error {
-		if e.Key == twice.Key {
-			names = append(names, e)
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	keep := 0
-	err = r.from.Use(b.account, false, func(from *maildir.Tree) error {
-		now, err := from.Find(b.folder, twice.Key)
-		for i, e := range names {
-			if err == nil && e == now {
-				keep = i
-			}
-		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	for i, e := range names {
-		if i == keep {
-			continue
-		}
-		if err := removeFile(to.MessagePath(e)); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // smallFiles copies what is kept beside the mail, the certificate and the configuration.
