@@ -21,7 +21,7 @@
 // rewritten by this box, nor by mutt, Dovecot or anything that follows the Maildir specification: what they change is the name. A program
 // that does write into the file (an editor that is set so) changes the backup as well, and so does a bad sector: a backup against
 // failing disks is on another disk. Options.Copy makes copies instead (clones, where the file system can), and an unchanged message is
-// then a link to the copy in the previous backup.
+// then a link to the copy in the previous backup. A message to several accounts, one file with a name in each, is copied once.
 //
 // # What is in it
 //
@@ -90,10 +90,11 @@ type run struct {
 	from, to *store.Mailboxes
 	previous *previous
 	batch    *batch
-	again    bool            // something may be at Dest already
-	noLinks  bool            // to the live files: another file system
-	told     map[string]bool // what could not be read
-	missing  bool            // of what is kept beside the mail, only what is missing is copied
+	again    bool             // something may be at Dest already
+	noLinks  bool             // to the live files: another file system
+	told     map[string]bool  // what could not be read
+	copies   map[inode]string // of files with several names, where their copy is
+	missing  bool             // of what is kept beside the mail, only what is missing is copied
 	scanned  int64
 	total    int64
 	m        Manifest
@@ -110,7 +111,7 @@ func (o Options) destination() config.Config {
 // cannot be read are left out, told to o.Unreadable, and counted in the manifest. ErrExists where there is something else at o.Dest;
 // process.ErrLocked while another process makes a backup there.
 func Make(ctx context.Context, o Options) (Manifest, error) {
-	r := &run{Options: o, begun: time.Now().UTC()}
+	r := &run{Options: o, begun: time.Now().UTC(), told: map[string]bool{}, copies: map[inode]string{}}
 	if err := r.enter(); err != nil {
 		return Manifest{}, fmt.Errorf("backup %s: %w", o.Dest, err)
 	}

@@ -212,6 +212,27 @@ func TestMake(t *testing.T) {
 	}
 }
 
+// A message to several accounts is one file in a backup of copies, too.
+func TestCopiesOfOne(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	e := b.put(maildir.Inbox, "S", "Subject: to all\n\n")
+	must(t, b.mail.Use("bob@example.org", true, func(bob *maildir.Tree) error {
+		return b.mail.Use(ann, false, func(tree *maildir.Tree) error { return os.Link(tree.MessagePath(e), bob.MessagePath(e)) })
+	}))
+	dest, m := b.make("one", func(o *Options) { o.Copy = true })
+	name := filepath.Join("mail/example.org/%s/cur", e.FileName())
+	var infos []fs.FileInfo
+	for _, path := range []string{filepath.Join(dest, fmt.Sprintf(name, "ann")), filepath.Join(dest, fmt.Sprintf(name, "bob")), filepath.Join(b.cfg.DataDir, fmt.Sprintf(name, "ann"))} {
+		info, err := os.Stat(path)
+		must(t, err)
+		infos = append(infos, info)
+	}
+	if !os.SameFile(infos[0], infos[1]) || os.SameFile(infos[0], infos[2]) || m.CopiedMessages != 2 || m.CopiedOctets != infos[0].Size() {
+		t.Errorf("%+v", m)
+	}
+}
+
 // Places where no backup can go are refused, and nothing is left there.
 func TestPlaces(t *testing.T) {
 	t.Parallel()

@@ -178,12 +178,60 @@ func (r *run) copyMessage(m message) error {
 			}
 		}
 	}
-	octets, err := r.batch.add(f, filepath.Join(m.to.Path(), "tmp"), path, info.ModTime())
-	if err == nil {
-		r.m.CopiedMessages++
-		r.m.CopiedOctets += octets
+	if done, err := r.linkCopy(info, path); err != nil || done {
+		return err
 	}
-	return err
+	octets, err := r.batch.add(f, filepath.Join(m.to.Path(), "tmp"), path, info.ModTime())
+	if err != nil {
+		return err
+	}
+	r.m.CopiedMessages++
+	r.m.CopiedOctets += octets
+	if id, several := inodeOf(info); several && len(r.copies) < maxCopies {
+		r.copies[id] = path
+	}
+	return nil
+}
+
+// maxCopies bounds the memory for messages that have several names: about 20 MB.
+const maxCopies = 100_000
+
+// inode is a file's identity.
+type inode struct{ dev, ino uint64 }
+
+// inodeOf gives the identity of a file, and whether it has several names.
+func inodeOf(info fs.FileInfo) (id inode, several bool) {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return id, false
+	}
+	return inode{uint64(st.Dev), st.Ino}, st.Nlink > 1
+}
+
+// linkCopy makes path another name of the copy of a file that is here already: a message to several accounts is one file with a name in each. It
+// reports false where there is no such copy.
+func (r *run) linkCopy(info fs.FileInfo, path string) (done bool, err error) {
+	id, several := inodeOf(info)
+	copied, ok := r.copies[id]
+	if !several || !ok {
+		return false, nil
+	}
+	err = os.Link(copied, path)
+	if errors.Is(err, fs.ErrNotExist) {
+		// It waits for its name.
+		if err := r.batch.flush(); err != nil {
+			return false, err
+		}
+		err = os.Link(copied, path)
+	}
+	switch {
+	case err == nil:
+		r.m.CopiedMessages++
+		return true, nil
+	case errors.Is(err, fs.ErrExist):
+		return true, nil
+	}
+	return false, nil // a copy of its own, then, or the error that this meets
 }
 
 // link makes path a link to a live message. It reports false where that cannot be.

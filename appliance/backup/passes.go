@@ -286,9 +286,6 @@ func (r *run) unreadable(what string, err error) error {
 	if r.told[what] {
 		return nil
 	}
-	if r.told == nil {
-		r.told = map[string]bool{}
-	}
 	r.told[what] = true
 	var cause readError
 	if errors.As(err, &cause) {

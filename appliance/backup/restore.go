@@ -288,7 +288,7 @@ func (x *restoring) folder(to *maildir.Tree, name string) error {
 
 // beside puts back what other programs kept beside the mail and is not there.
 func (x *restoring) beside() error {
-	small := &run{Options: Options{Unreadable: x.Unreadable}, missing: true}
+	small := &run{Options: Options{Unreadable: x.Unreadable}, missing: true, told: map[string]bool{}}
 	for name := range x.made {
 		err := x.from.Use(x.account, false, func(from *maildir.Tree) error {
 			return x.to.Use(x.target, true, func(to *maildir.Tree) error {
