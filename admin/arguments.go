@@ -61,6 +61,9 @@ func arrange(app *cli.App, args []string) (commandLine, error) {
 			return commandLine{}, err
 		}
 	}
+	if verb := implied(a.below()); verb != nil && len(a.arguments) > 0 {
+		a.path, a.flags = append(a.path, verb), append(a.flags, nil)
+	}
 	for _, e := range a.early {
 		level, f := a.find(e.name)
 		if f == nil && !a.help {
