@@ -195,6 +195,9 @@ func (r *restoring) putAccounts(ctx context.Context) error {
 		}
 		return err
 	}
+	if r.IsSet("as") && len(f.Accounts)+f.Kept == 0 {
+		return &fault{code: ExitExists, text: fmt.Sprintf("%s is an alias: name an account, or a name that is free, with --as", nameOf(r.as))}
+	}
 	r.view.Domains = append(r.view.Domains, f.Domains...)
 	r.view.Accounts = append(r.view.Accounts, f.Accounts...)
 	r.view.Aliases = append(r.view.Aliases, f.Aliases...)

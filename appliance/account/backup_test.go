@@ -170,6 +170,10 @@ func TestRefillSkips(t *testing.T) {
 	if err := d.AddAlias(t.Context(), addr(t, "zoe@example.org"), addrs(t, "zz@example.org")); err != nil {
 		t.Fatal(err)
 	}
+	one, err := d.Refill(t.Context(), from, RefillOptions{Account: addr(t, "zoe@other.example"), As: addr(t, "zoe@example.org")})
+	if err != nil || len(one.Accounts) != 0 || one.Kept != 0 || !slices.Equal(one.Skipped, []string{"account zoe@example.org: the name is an alias now"}) {
+		t.Errorf("%+v, %v", one, err)
+	}
 	r, err := d.Refill(t.Context(), from, RefillOptions{})
 	if err != nil || len(r.Skipped) != 1 || !strings.HasPrefix(r.Skipped[0], "alias zz@example.org: exists already") {
 		t.Errorf("%+v, %v", r, err)

@@ -16,7 +16,7 @@ type Refill struct {
 	Accounts []string
 	Aliases  []string // made anew, or given back a target that is an account put back
 	Kept     int      // accounts that are there, with the password they have
-	Skipped  []string // aliases that could not be put back as they were, with why
+	Skipped  []string // accounts and aliases that could not be put back as they were, with why
 }
 
 // RefillOptions say what to put back.
@@ -118,7 +118,11 @@ func (d *Directory) refill(ctx context.Context, tx *sql.Tx, k kept) (r Refill, e
 		newDomain, err := addAccount(ctx, tx, a.Address, a.hash)
 		switch {
 		case errors.Is(err, ErrExists):
-			r.Kept++
+			if _, _, err := account(ctx, tx, a.Address); err == nil {
+				r.Kept++
+			} else {
+				r.Skipped = append(r.Skipped, fmt.Sprintf("account %s: the name is an alias now", a.Name()))
+			}
 			continue
 		case err != nil:
 			return r, err
