@@ -153,6 +153,8 @@ func (c *call) app(ctx context.Context) *cli.App {
 			c.indexCommand(ctx),
 			c.importCommand(ctx),
 			c.exportCommand(ctx),
+			c.backupCommand(ctx),
+			c.restoreCommand(ctx),
 			c.statusCommand(ctx),
 			c.versionCommand(ctx),
 		},

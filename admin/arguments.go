@@ -61,6 +61,9 @@ func arrange(app *cli.App, args []string) (commandLine, error) {
 			return commandLine{}, err
 		}
 	}
+	if verb := implied(a.below()); verb != nil && len(a.arguments) > 0 {
+		a.path, a.flags = append(a.path, verb), append(a.flags, nil)
+	}
 	for _, e := range a.early {
 		level, f := a.find(e.name)
 		if f == nil && !a.help {
@@ -96,6 +99,11 @@ func (a *arranger) word(word string) error {
 		}
 		names[i] = cmd.Name
 	}
+	if verb := implied(below); verb != nil && suggest(word, names) == "" {
+		a.path = append(a.path, verb)
+		a.flags = append(a.flags, nil)
+		return a.word(word)
+	}
 	if len(a.path) == 0 && suggest(word, names) == "" {
 		return usagef("there is no command %q: the commands are %s; \"mailctl help\" explains them", word, strings.Join(names, ", "))
 	}
@@ -107,6 +115,18 @@ func (a *arranger) word(word string) error {
 		return usagef("there is no command \"%s %s\": did you mean \"%s %s\"?", name, word, name, s)
 	}
 	return usagef("there is no command \"%s %s\": after %s comes %s", name, word, name, strings.Join(names, ", "))
+}
+
+// impliedCategory marks the command that is meant where its noun is followed by no command: "backup DEST" is "backup create DEST".
+const impliedCategory = "implied"
+
+func implied(commands []*cli.Command) *cli.Command {
+	for _, cmd := range commands {
+		if cmd.Category == impliedCategory {
+			return cmd
+		}
+	}
+	return nil
 }
 
 // name is the command read so far, as it is typed.

@@ -82,7 +82,10 @@ func (c *call) load() (*box, error) {
 
 // open is the beginning of every command that looks at the data: configuration, then the rights of the data's owner. The data directory
 // must be there.
-func (c *call) open() error {
+func (c *call) open() error { return c.openAfter(nil) }
+
+// openAfter is open that does something before the rights are given up; nil is nothing.
+func (c *call) openAfter(before func(*box) error) error {
 	b, err := c.load()
 	if err != nil {
 		return err
@@ -96,6 +99,11 @@ func (c *call) open() error {
 		return &fault{code: ExitNotFound, text: fmt.Sprintf("data directory %s does not exist: %s", b.cfg.DataDir, remedy)}
 	} else if err != nil {
 		return fmt.Errorf("data directory: %w", err)
+	}
+	if before != nil {
+		if err := before(b); err != nil {
+			return err
+		}
 	}
 	return b.stepDown(c.keep)
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -24,7 +25,7 @@ import (
 // TestScripts runs the command lines in testdata/*.txt, each file in a data directory of its own, and holds what they write against what the
 // file says:
 //
-//	$ mailctl user list          a command line; --root is added, <root> is filled in
+//	$ mailctl user list          a command line; --root is added where there is none, <root> is filled in
 //	< text                       a line of its standard input
 //	text                         a line of its standard output
 //	! text                       a line of its standard error
@@ -34,11 +35,11 @@ import (
 //	@ daemon up                  or down: a daemon holds the lock
 //	@ disk FREE SIZE FILES       octets and files that the disk has room for
 //	@ write FILE TEXT            a file in the data directory is overwritten; \n in TEXT is a line feed
-//	@ remove FILE                or removed
 //	@ directory DIRECTORY        or a directory is made in its place
 //	@ file FILE TIME             a file with the lines that follow up to a single dot; TIME is its own
 //	@ symlink FILE TARGET        a symbolic link
 //	@ fifo FILE                  a named pipe
+//	@ remove FILE                one is removed; a pattern stands for all files that it matches
 //	@ empty index                an index is made that no mail has been read into yet
 //	@ rewrite ACCOUNT OLD NEW    in the messages of an INBOX, one word is put in the place of another of the same length, behind the back of the index
 //	# text                       a remark
@@ -107,7 +108,9 @@ func (s *script) command(line string) {
 	s.t.Helper()
 	where := fmt.Sprintf("%s:%d: %s", s.file, s.at, line)
 	args := splitWords(strings.TrimPrefix(line, "$ "))
-	args = append([]string{args[0], "--root", s.root}, args[1:]...)
+	if !slices.Contains(args, "--root") {
+		args = append([]string{args[0], "--root", s.root}, args[1:]...)
+	}
 	for i := range args {
 		args[i] = strings.ReplaceAll(args[i], "<root>", s.root)
 	}
@@ -249,13 +252,25 @@ func (s *script) directive(words []string) {
 	case "directory":
 		err = os.Mkdir(filepath.Join(s.root, words[1]), 0o700)
 	case "remove":
-		err = os.Remove(filepath.Join(s.root, words[1]))
+		err = s.remove(words[1])
 	default:
 		err = fmt.Errorf("unknown directive %q", words[0])
 	}
 	if err != nil {
 		s.t.Fatalf("%s:%d: %v", s.file, s.at, err)
 	}
+}
+
+// remove removes files, of which there must be one at least.
+func (s *script) remove(pattern string) error {
+	files, err := filepath.Glob(filepath.Join(s.root, pattern))
+	if err == nil && len(files) == 0 {
+		err = fmt.Errorf("there is no file %s", pattern)
+	}
+	for _, f := range files {
+		err = errors.Join(err, os.Remove(f))
+	}
+	return err
 }
 
 // emptyIndex makes an index without reading the mail into it.

@@ -21,11 +21,8 @@ type versionView struct {
 }
 
 func showVersion(_ context.Context, c *call) error {
-	v := versionView{Version: "(devel)", Go: runtime.Version()}
+	v := versionView{Version: versionText(), Go: runtime.Version()}
 	if info, ok := debug.ReadBuildInfo(); ok {
-		if info.Main.Version != "" {
-			v.Version = info.Main.Version
-		}
 		for _, s := range info.Settings {
 			if s.Key == "vcs.revision" {
 				v.Revision = s.Value
@@ -37,4 +34,12 @@ func showVersion(_ context.Context, c *call) error {
 	}
 	_, err := fmt.Fprintf(c.out, "mailctl %s\n", v.Version)
 	return err
+}
+
+// versionText is the version as it is written into what others read later.
+func versionText() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
 }

@@ -29,7 +29,7 @@ func layers() [][]string {
 		{"appliance/message", "appliance/mbox", "appliance/dsn", "appliance/config", "appliance/aliases"},
 		{"appliance/account"},
 		{"appliance/store", "appliance/foreign", "appliance/queue", "appliance/relay"},
-		{"appliance/delivery"},
+		{"appliance/delivery", "appliance/backup"},
 		{"appliance/smtpd", "appliance/imapd"},
 		{"appliance", "admin"},
 		{"appliance/maild", "appliance/sendmail", "admin/mailctl", "packaging/bench/generate"},

@@ -41,8 +41,9 @@ type appSecret struct {
 	id     int64
 	name   string
 	hash   string
-	used   time.Time
 	parsed phc
+
+	created, used time.Time
 }
 
 // AddAppPassword makes a password for a program of an account's user, and gives
@@ -198,7 +199,7 @@ func (d *Directory) RemoveAppPassword(ctx context.Context, a mail.Address, name 
 // that do not share its salt: nobody but AddAppPassword makes any.
 func appSecrets(ctx context.Context, tx *sql.Tx, a mail.Address) ([]appSecret, error) {
 	rows, err := tx.QueryContext(ctx, `
-		SELECT p.id, p.name, p.password_hash, p.used_s
+		SELECT p.id, p.name, p.password_hash, p.created_s, p.used_s
 		FROM app_passwords p JOIN accounts a ON a.id = p.account_id JOIN domains d ON d.id = a.domain_id
 		WHERE d.name = ? AND a.local = ? ORDER BY p.id`, a.Domain, a.Local)
 	if err != nil {
@@ -208,14 +209,14 @@ func appSecrets(ctx context.Context, tx *sql.Tx, a mail.Address) ([]appSecret, e
 	var list []appSecret
 	for rows.Next() {
 		var s appSecret
-		var used int64
-		if err := rows.Scan(&s.id, &s.name, &s.hash, &used); err != nil {
+		var created, used int64
+		if err := rows.Scan(&s.id, &s.name, &s.hash, &created, &used); err != nil {
 			return nil, err
 		}
 		if s.parsed, err = parsePHC(s.hash); err != nil {
 			return nil, err
 		}
-		s.used = seconds(used)
+		s.created, s.used = seconds(created), seconds(used)
 		list = append(list, s)
 	}
 	return list, rows.Err()
