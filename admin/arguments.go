@@ -87,14 +87,16 @@ func (a *arranger) word(word string) error {
 		a.help = true
 		return nil
 	}
-	names := make([]string, len(below))
-	for i, cmd := range below {
+	var names []string
+	for _, cmd := range below {
 		if cmd.HasName(word) {
 			a.path = append(a.path, cmd)
 			a.flags = append(a.flags, nil)
 			return nil
 		}
-		names[i] = cmd.Name
+		if !cmd.Hidden {
+			names = append(names, cmd.Name)
+		}
 	}
 	if len(a.path) == 0 && suggest(word, names) == "" {
 		return usagef("there is no command %q: the commands are %s; \"mailctl help\" explains them", word, strings.Join(names, ", "))

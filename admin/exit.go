@@ -23,6 +23,7 @@ const (
 	ExitExists   = 4
 	ExitProblems = 6
 	ExitLocked   = 7
+	ExitPartial  = 8
 )
 
 // exitMeaning is one line of the table of exit codes.
@@ -41,6 +42,7 @@ func exitTable() []exitMeaning {
 		{ExitExists, "it exists already"},
 		{ExitProblems, "a check found problems"},
 		{ExitLocked, "another process holds what is needed; try again"},
+		{ExitPartial, "done in part: what failed is named, the rest is done"},
 	}
 }
 

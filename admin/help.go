@@ -23,11 +23,11 @@ func (c *call) help(w io.Writer, app *cli.App, path []*cli.Command) error {
 func helpApp(b *strings.Builder, app *cli.App) {
 	fmt.Fprintf(b, "mailctl - %s\n\nUsage: mailctl [flags] COMMAND …\n\nCommands:\n", app.Usage)
 	var rows [][2]string
-	for _, cmd := range app.Commands {
+	for _, cmd := range visible(app.Commands) {
 		if len(cmd.Subcommands) == 0 {
 			rows = append(rows, [2]string{cmd.Name, cmd.Usage})
 		}
-		for _, sub := range cmd.Subcommands {
+		for _, sub := range visible(cmd.Subcommands) {
 			rows = append(rows, [2]string{cmd.Name + " " + sub.Name, sub.Usage})
 		}
 	}
@@ -46,6 +46,17 @@ func helpApp(b *strings.Builder, app *cli.App) {
 		"  mailctl --root /backup/maild user list --json\n")
 }
 
+// visible are the commands that people type.
+func visible(commands []*cli.Command) []*cli.Command {
+	var list []*cli.Command
+	for _, cmd := range commands {
+		if !cmd.Hidden {
+			list = append(list, cmd)
+		}
+	}
+	return list
+}
+
 func helpCommand(b *strings.Builder, app *cli.App, path []*cli.Command) {
 	cmd, name := path[len(path)-1], app.Name
 	for _, p := range path {
@@ -55,7 +66,7 @@ func helpCommand(b *strings.Builder, app *cli.App, path []*cli.Command) {
 	if len(cmd.Subcommands) > 0 {
 		fmt.Fprintf(b, "Usage: %s COMMAND …\n\nCommands:\n", name)
 		var rows [][2]string
-		for _, sub := range cmd.Subcommands {
+		for _, sub := range visible(cmd.Subcommands) {
 			rows = append(rows, [2]string{sub.Name, sub.Usage})
 		}
 		helpRows(b, rows)
