@@ -74,6 +74,7 @@ type call struct {
 	world *world
 	out   *bufio.Writer
 	box   *box // nil until open
+	dry   bool // the command line is read, and nothing done: for tests of the examples
 }
 
 // run reads the command line, does the work, and says what went wrong.
@@ -193,6 +194,9 @@ func (c *call) verb(ctx context.Context, cmd *cli.Command, least, most int, run 
 			return usagef("%s is missing: write %s", words[min(n, len(words)-1)], formOf(cc.Command.HelpName, cmd))
 		case most >= 0 && n > most:
 			return usagef("one argument too many, %q: write %s", cc.Args().Get(most), formOf(cc.Command.HelpName, cmd))
+		}
+		if c.dry {
+			return nil
 		}
 		return errors.Join(run(ctx, c), c.close())
 	}

@@ -34,6 +34,14 @@ func (v *certificateView) issuer() string {
 	return v.Issuer
 }
 
+// term is until when it is good, for people.
+func (c *call) term(v *certificateView) string {
+	if v.DaysLeft < 0 {
+		return c.moment(v.NotAfter) + ", so it has expired"
+	}
+	return fmt.Sprintf("%s, in %d days", c.moment(v.NotAfter), v.DaysLeft)
+}
+
 // certificateFiles are those that count: of the configuration, or what maild makes for itself.
 func certificateFiles(cfg config.Config) (certificate, key string, own bool) {
 	if cfg.TLS.Certificate != "" {
@@ -79,6 +87,8 @@ func (c *call) lookAtCertificate() (v *certificateView, faults []finding, err er
 	}
 	switch err := leaf.VerifyHostname(cfg.Hostname); {
 	case !named:
+	case err != nil && own:
+		faults = append(faults, finding{what: fmt.Sprintf("the certificate %s is not for %s: %v", file, cfg.Hostname, err), mend: "sudo systemctl restart maild"})
 	case v.SelfSigned && isPublicName(cfg.Hostname):
 		faults = append(faults, finding{what: fmt.Sprintf("the certificate of %s is self-signed: mail programs of users will not trust it", cfg.Hostname),
 			mend: "sudo certbot certonly --standalone -d " + shellWord(cfg.Hostname) + "   # then name the files in tls.certificate and tls.key of " + c.configPath()})

@@ -189,7 +189,7 @@ func checkConfig(_ context.Context, c *call) error {
 	case err != nil:
 		return err
 	}
-	l := c.list(column{name: "file"}, column{name: "line", right: true}, column{name: "fault", least: 20}, column{name: "remedy", least: 20})
+	l := c.list(column{name: "file", hidden: true}, column{name: "line", right: true}, column{name: "fault"}, column{name: "remedy"})
 	for _, f := range faults {
 		if err := l.add([]string{f.File, fmt.Sprint(f.Line), f.Text, f.Remedy}, faultView{f.File, f.Line, f.Text, f.Remedy}); err != nil {
 			return err

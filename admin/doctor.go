@@ -98,6 +98,17 @@ func (v *doctorView) add(name string, u checkup) {
 	v.Checks = append(v.Checks, checkView{name, state, what})
 }
 
+// self is mailctl with the flags that say which box is meant, for a remedy.
+func (c *call) self() string {
+	self := "sudo mailctl"
+	for _, flag := range []string{"config", "root"} {
+		if c.IsSet(flag) {
+			self += " --" + flag + " " + shellWord(c.String(flag))
+		}
+	}
+	return self
+}
+
 // examination is one check: its name and what does it.
 type examination struct {
 	name   string
@@ -140,7 +151,7 @@ func runDoctor(ctx context.Context, c *call) error {
 				done()
 				return ctx.Err()
 			} else if err != nil {
-				u.fault("sudo mailctl doctor", "%s", explain(err, c.owner()))
+				u.fault(p.self()+" doctor", "%s", explain(err, c.owner()))
 			}
 			v.add(e.name, u)
 		}

@@ -46,10 +46,10 @@ func (p *patient) index(ctx context.Context, u *checkup) error {
 		u.seen = "there is none: the next search makes it"
 		return nil
 	case v.State == "filling":
-		u.notice("mailctl index status", "%s", problem)
+		u.notice(p.self()+" index status", "%s", problem)
 		return nil
 	case problem != "":
-		u.fault("sudo mailctl index rebuild", "%s", problem)
+		u.fault(p.self()+" index rebuild", "%s", problem)
 		return nil
 	case !v.Followed:
 		u.seen = fmt.Sprintf("%d messages; no daemon keeps it, so the next search brings it up to date, and \"mailctl index verify\" compares it", v.Messages)
@@ -90,7 +90,7 @@ func (p *patient) sampleIndex(ctx context.Context, u *checkup) error {
 		return err
 	}
 	if r.Differences > 0 {
-		u.fault("sudo mailctl index verify --repair", "the index says otherwise than the mail: %d differences among %d messages compared", r.Differences, r.Checked)
+		u.fault(p.self()+" index verify --repair", "the index says otherwise than the mail: %d differences among %d messages compared", r.Differences, r.Checked)
 	}
 	if r.Failed > 0 {
 		u.fault(fmt.Sprintf("sudo chown -R %s: %s", shellWord(p.owner), shellWord(p.box.cfg.MailDir())), "%d message files cannot be read", r.Failed)

@@ -116,7 +116,7 @@ func (p *patient) accountsFile(ctx context.Context, u *checkup) error {
 	d, err := account.Open(ctx, account.Options{Path: cfg.AccountsDB(), Hostname: cfg.Hostname, Separator: cfg.Delivery.SubaddressSeparator, Postmaster: cfg.Postmaster, ReadOnly: true})
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		u.fault("sudo mailctl user add anna@example.org", "there are no accounts yet: %s does not exist", cfg.AccountsDB())
+		u.fault(p.self()+" user add anna@example.org", "there are no accounts yet: %s does not exist", cfg.AccountsDB())
 		return nil
 	case errors.Is(err, account.ErrOlder):
 		u.fault("sudo systemctl restart maild", "%v", err)
@@ -171,7 +171,7 @@ func (p *patient) homes(ctx context.Context, u *checkup) error {
 	}
 	for _, name := range onDisk {
 		if !known[name] {
-			u.notice("sudo mailctl user add --no-password "+shellWord(name)+"   # or: sudo mailctl user remove --purge "+shellWord(name), "there is mail of %s, which is no account", name)
+			u.notice(p.self()+" user add --no-password "+shellWord(name)+"   # or: "+p.self()+" user remove --purge "+shellWord(name), "there is mail of %s, which is no account", name)
 		}
 	}
 	return nil
@@ -210,7 +210,7 @@ func (p *patient) aliases(ctx context.Context, u *checkup) error {
 			return err
 		}
 		if len(r.Accounts) == 0 && !hasForeign(a.Targets, local) {
-			u.fault("sudo mailctl alias remove "+shellWord(a.Address.String()), "alias %s leads to nobody: its targets are %s", a.Address, strings.Join(texts(a.Targets), ", "))
+			u.fault(p.self()+" alias remove "+shellWord(a.Address.String()), "alias %s leads to nobody: its targets are %s", a.Address, strings.Join(texts(a.Targets), ", "))
 		}
 	}
 	return nil
@@ -233,24 +233,32 @@ func hasForeign(targets []mail.Address, local map[string]bool) bool {
 
 // postmaster sees that somebody gets the mail that every domain must take: RFC 5321 §4.5.1.
 func (p *patient) postmaster(ctx context.Context, u *checkup) error {
-	if !p.opened {
+	switch {
+	case !p.opened:
 		u.left = "accounts.db cannot be asked"
+		return nil
+	case p.box.file == "":
+		u.left = "it depends on the host name, which is this machine's"
 		return nil
 	}
 	domains, err := p.localDomains(ctx)
 	if err != nil {
 		return err
 	}
+	domains[p.box.cfg.Hostname] = true
+	var lost []string
 	for _, domain := range slices.Sorted(maps.Keys(domains)) {
-		a := mail.Address{Local: "postmaster", Domain: domain}
-		r, err := p.box.directory.Resolve(ctx, a)
+		r, err := p.box.directory.Resolve(ctx, mail.Address{Local: "postmaster", Domain: domain})
 		if err != nil {
 			return err
 		}
 		if len(r.Accounts) == 0 {
-			u.fault("sudo mailctl user add "+shellWord(a.String()), "mail for %s reaches nobody", a)
+			lost = append(lost, domain)
 		}
 	}
 	u.seen = fmt.Sprintf("of %d domains", len(domains))
+	if len(lost) > 0 {
+		u.fault(p.self()+" user add "+shellWord("postmaster@"+p.box.cfg.Hostname), "mail for postmaster reaches nobody in %s", strings.Join(lost, ", "))
+	}
 	return nil
 }

@@ -149,12 +149,13 @@ func isDir(path string) bool {
 func (w *ward) folder(tree, path string) {
 	w.folders++
 	w.rights(tree, path)
+	var lacking []string
 	for _, sub := range []string{"cur", "new", "tmp"} {
 		dir := filepath.Join(path, sub)
 		info, err := os.Lstat(dir)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			w.u.fault(w.makeFolder(path), "%s has no %s/", path, sub)
+			lacking = append(lacking, sub+"/")
 		case err != nil:
 			w.unreadable(tree, dir, err)
 		case !info.IsDir():
@@ -163,6 +164,9 @@ func (w *ward) folder(tree, path string) {
 			w.rights(tree, dir)
 			w.files(tree, dir, sub == "tmp")
 		}
+	}
+	if len(lacking) > 0 {
+		w.u.fault(w.makeFolder(path), "%s has no %s", path, strings.Join(lacking, " and no "))
 	}
 }
 

@@ -99,7 +99,7 @@ func manConfig() string {
 			end()
 			heading := "At the top, before the first table"
 			if ok {
-				table, heading = name, "Table [" + name + "]"
+				table, heading = name, "Table ["+name+"]"
 			}
 			p.subsection(manWord(heading))
 			if k.Table != "" {

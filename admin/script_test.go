@@ -31,7 +31,11 @@ import (
 //	@ terminal 80                from here on, output goes to a terminal so wide; 0 is none
 //	@ daemon up                  or down: a daemon holds the lock
 //	@ disk FREE SIZE FILES       octets and files that the disk has room for
+//	@ mode MODE FILE             its rights, in octal; . is the data directory itself
+//	@ make FILE KIND             a file that is special: fifo, dir, or stale, which is old and empty
+//	@ certificate HOST UNTIL     a self-signed certificate, as the daemon makes one
 //	@ write FILE TEXT            a file in the data directory is overwritten
+//	@ append FILE TEXT           or gets a line more
 //	@ remove FILE                or removed
 //	@ empty index                an index is made that no mail has been read into yet
 //	@ rewrite ACCOUNT OLD NEW    in the messages of an INBOX, one word is put in the place of another of the same length, behind the back of the index
@@ -230,8 +234,12 @@ func (s *script) directive(words []string) {
 			err = s.daemon.Release()
 			s.daemon = nil
 		}
+	case "mode", "make", "certificate":
+		err = s.spoil(words)
 	case "write":
 		err = os.WriteFile(filepath.Join(s.root, words[1]), []byte(strings.Join(words[2:], " ")), 0o600)
+	case "append":
+		err = s.append(words[1], strings.Join(words[2:], " "))
 	case "empty":
 		err = s.emptyIndex()
 	case "rewrite":

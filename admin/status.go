@@ -31,13 +31,13 @@ func (c *call) statusCommand(ctx context.Context) *cli.Command {
 
 // statusView is the state of the box in JSON.
 type statusView struct {
-	Problems []string   `json:"problems"`
-	Daemon   string     `json:"daemon"` // running, stopped, unknown
-	Config   string     `json:"config"`
-	DataDir  string     `json:"data_dir"`
-	Domains  int64      `json:"domains"`
-	Accounts int64      `json:"accounts"`
-	Aliases  int64      `json:"aliases"`
+	Problems []string `json:"problems"`
+	Daemon   string   `json:"daemon"` // running, stopped, unknown
+	Config   string   `json:"config"`
+	DataDir  string   `json:"data_dir"`
+	Domains  int64    `json:"domains"`
+	Accounts int64    `json:"accounts"`
+	Aliases  int64    `json:"aliases"`
 	// Listeners are null where no configuration was read.
 	Listeners   []listenerView   `json:"listeners"`
 	Certificate *certificateView `json:"certificate"` // null while there is none
@@ -259,7 +259,7 @@ func (c *call) writeStatus(v statusView) error {
 		facts = append(facts, fact{"listener", l.Kind + " " + l.Address + " " + l.State})
 	}
 	if t := v.Certificate; t != nil {
-		facts = append(facts, fact{"certificate", t.Subject}, fact{"issuer", t.issuer()}, fact{"expires", fmt.Sprintf("%s, in %d days", c.moment(t.NotAfter), t.DaysLeft)})
+		facts = append(facts, fact{"certificate", t.Subject}, fact{"issuer", t.issuer()}, fact{"expires", c.term(t)})
 	}
 	if v.LastMail != nil {
 		facts = append(facts, fact{"last mail", c.moment(v.LastMail.Arrived) + ", " + v.LastMail.Account})
