@@ -32,12 +32,16 @@ type manPage struct{ strings.Builder }
 func newManPage(name, section, what string) *manPage {
 	p := &manPage{}
 	fmt.Fprintf(p, ".\\\" Written by \"mailctl man %s\"; change the code, not this.\n", name)
-	fmt.Fprintf(p, ".Dd %s\n.Dt %s %s\n.Os maild\n.Sh NAME\n.Nm %s\n.Nd %s\n", manDate, strings.ToUpper(name), section, name, manWord(what))
+	fmt.Fprintf(p, ".Dd %s\n.Dt %s %s\n.Os\n.Sh NAME\n.Nm %s\n.Nd %s\n", manDate, strings.ToUpper(name), section, name, manWord(what))
 	return p
 }
 
-func (p *manPage) section(name string)    { p.WriteString(".Sh " + name + "\n") }
-func (p *manPage) subsection(name string) { p.WriteString(".Ss " + name + "\n") }
+func (p *manPage) section(name string) { p.WriteString(".Sh " + name + "\n") }
+
+// subsection has its heading in quotes, as a word of it could be a macro, and ends it with nothing at all, as a bracket could be a delimiter.
+func (p *manPage) subsection(name string) {
+	p.WriteString(".Ss \"" + strings.ReplaceAll(manWord(name), `"`, `\(dq`) + "\\&\"\n")
+}
 
 // manWidth is how long the lines of the source may become.
 const manWidth = 78
@@ -255,7 +259,7 @@ func pathName(path []*cli.Command) string {
 
 func (p *manPage) command(path []*cli.Command) {
 	cmd := path[len(path)-1]
-	p.subsection(manWord(formOf(pathName(path), cmd)))
+	p.subsection(formOf(pathName(path), cmd))
 	p.fill(sentence(cmd.Usage))
 	if cmd.Description != "" {
 		p.WriteString(".Pp\n")
@@ -277,7 +281,7 @@ func (p *manPage) shapes(app *cli.App) {
 	p.prose(manShapes)
 	for _, path := range commandPaths(app) {
 		if shape := shapes[pathName(path)]; shape != "" {
-			p.subsection(manWord(pathName(path)))
+			p.subsection(pathName(path))
 			p.WriteString(".Bd -literal -offset indent -compact\n")
 			for line := range strings.SplitSeq(shape, "\n") {
 				p.WriteString(protected(manLiteral(line)) + "\n")

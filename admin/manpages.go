@@ -101,7 +101,7 @@ func manConfig() string {
 			if ok {
 				table, heading = name, "Table ["+name+"]"
 			}
-			p.subsection(manWord(heading))
+			p.subsection(heading)
 			if k.Table != "" {
 				p.prose(k.Table)
 			}

@@ -83,7 +83,9 @@ func examples(line string) (list [][]string) {
 		} else {
 			words = nil
 		}
-		if i := slices.IndexFunc(part, func(w string) bool { return w == ">" || w == "<" || w == ">>" || strings.HasPrefix(w, "#") || w == "2>" }); i >= 0 {
+		if i := slices.IndexFunc(part, func(w string) bool {
+			return w == ">" || w == "<" || w == ">>" || strings.HasPrefix(w, "#") || w == "2>"
+		}); i >= 0 {
 			part = part[:i]
 		}
 		for len(part) > 0 && (part[0] == "sudo" || strings.Contains(part[0], "=")) {
