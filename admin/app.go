@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -23,9 +24,11 @@ type world struct {
 	out  io.Writer
 	errs io.Writer
 
-	terminal *os.File // in, when it is one: then questions can be asked
-	width    int      // of the terminal on out, in columns; 0 = out is none
-	animated bool     // errs is a terminal: progress can be shown
+	terminal *os.File   // in, when it is one: then questions can be asked
+	width    int        // of the terminal on out, in columns; 0 = out is none
+	animated bool       // errs is a terminal: progress can be shown
+	columns  func() int // of that terminal, now; nil = unknown
+	coloured bool       // out is a terminal that is to have colours
 	zone     *time.Location
 	now      func() time.Time
 	disk     func(path string) (diskView, error)
@@ -41,12 +44,12 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errs io.Writer)
 	}
 	if f, ok := errs.(*os.File); ok {
 		w.animated = term.IsTerminal(int(f.Fd()))
+		w.columns = func() int { return columnsOf(f) }
 	}
 	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		w.width = defaultWidth
-		if n, _, err := term.GetSize(int(f.Fd())); err == nil && n > 0 {
-			w.width = n
-		}
+		w.width = columnsOf(f)
+		// no-color.org: whatever the value is, unless it is empty.
+		w.coloured = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	}
 	return w.run(ctx, args)
 }
@@ -63,6 +66,14 @@ func collect(percent int) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(percent)
 	}
+}
+
+// columnsOf is how wide a terminal is now.
+func columnsOf(f *os.File) int {
+	if n, _, err := term.GetSize(int(f.Fd())); err == nil && n > 0 {
+		return n
+	}
+	return defaultWidth
 }
 
 // defaultWidth is what a terminal that does not tell its width is taken for.
@@ -117,11 +128,18 @@ func (c *call) dispatch(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	if line.help && slices.Contains(line.args, "--json") {
+		return c.helpJSON(app, line.path)
+	}
 	if line.help {
-		return c.help(c.out, app, line.path)
+		return c.help(c.out, c.world.width, app, line.path)
 	}
 	if cmd := line.command(); cmd == nil || len(cmd.Subcommands) > 0 {
-		if err := c.help(c.world.errs, app, line.path); err != nil {
+		columns := 0
+		if c.world.animated && c.world.columns != nil {
+			columns = c.world.columns()
+		}
+		if err := c.help(c.world.errs, columns, app, line.path); err != nil {
 			return err
 		}
 		return &fault{code: ExitUsage, text: "name a command"}

@@ -5,8 +5,6 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
-
-	"maild/appliance/spelling"
 )
 
 // commandLine is a command line that was understood.
@@ -244,6 +242,3 @@ func isRepeatable(f cli.Flag) bool {
 	d, ok := f.(cli.DocGenerationSliceFlag)
 	return ok && d.IsSliceFlag()
 }
-
-// suggest gives the known word nearest to a misspelt one, "" if none is near.
-func suggest(word string, known []string) string { return spelling.Nearest(word, known, 2) }

@@ -255,7 +255,7 @@ func explainConfig(_ context.Context, c *call) error {
 				return err
 			}
 		}
-		facts := []fact{{"key", v.Key}, {"meaning", v.Meaning}, {"type", v.Type}}
+		facts := []fact{{"key", v.Key}, {factMeaning, v.Meaning}, {"type", v.Type}}
 		if v.Form != "" {
 			facts = append(facts, fact{"written", v.Form})
 		}

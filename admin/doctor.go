@@ -215,7 +215,7 @@ func (c *call) showDoctor(v doctorView) error {
 			if f.State == state {
 				facts = append(facts, fact{state, f.Check + ": " + f.What})
 				if f.Mend != "" {
-					facts = append(facts, fact{"mend", f.Mend})
+					facts = append(facts, fact{factMend, f.Mend})
 				}
 			}
 		}

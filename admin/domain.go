@@ -103,7 +103,7 @@ func removeDomain(ctx context.Context, c *call) error {
 	}
 	err = d.RemoveDomain(ctx, name)
 	if errors.Is(err, account.ErrNotFound) {
-		return fmt.Errorf("%w: see \"mailctl domain list\"", err)
+		return fmt.Errorf("%w: %s", err, domainRemedy(ctx, d, name))
 	}
 	if err != nil {
 		return err

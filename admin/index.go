@@ -241,7 +241,7 @@ func (c *call) checkAccounts(ctx context.Context, names []string) error {
 			return err
 		}
 		if _, err := d.Account(ctx, a); errors.Is(err, account.ErrNotFound) {
-			return notFoundf("there is neither an account nor mail of %s: see \"mailctl user list\"", name)
+			return notFoundf("there is neither an account nor mail of %s: %s", name, accountRemedy(ctx, d, name))
 		} else if err != nil {
 			return err
 		}

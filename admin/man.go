@@ -46,9 +46,6 @@ func (p *manPage) subsection(name string) {
 // manWidth is how long the lines of the source may become.
 const manWidth = 78
 
-// manSentence ends where a new line of the source begins, as mdoc wants it.
-var manSentence = regexp.MustCompile(`[.!?]["')]* `)
-
 // prose writes a text: lines that begin with spaces are kept as they are, the others are filled.
 func (p *manPage) prose(text string) {
 	var filled, literal []string
@@ -83,9 +80,10 @@ func (p *manPage) prose(text string) {
 
 // fill writes one paragraph, each sentence on a line of its own.
 func (p *manPage) fill(text string) {
+	end := regexp.MustCompile(`[.!?]["')]* `) // of a sentence: a new line of the source begins there, as mdoc wants it
 	for text != "" {
 		sentence := text
-		if at := manSentence.FindStringIndex(text); at != nil {
+		if at := end.FindStringIndex(text); at != nil {
 			sentence = text[:at[1]]
 		}
 		text = text[len(sentence):]

@@ -245,10 +245,10 @@ func (c *call) lookAtDisk(_ context.Context, v *statusView) error {
 func (c *call) writeStatus(v statusView) error {
 	var facts []fact
 	for _, p := range v.Problems {
-		facts = append(facts, fact{"problem", strings.ReplaceAll(p, "\n", "; ")})
+		facts = append(facts, fact{factProblem, strings.ReplaceAll(p, "\n", "; ")})
 	}
 	if len(v.Problems) == 0 {
-		facts = append(facts, fact{"problem", "none"})
+		facts = append(facts, fact{factProblem, factNone})
 	}
 	facts = append(facts, fact{"daemon", v.Daemon})
 	if v.DataDir != "" {

@@ -92,7 +92,7 @@ func (c *call) openUser(ctx context.Context, p purpose) (mail.Address, *account.
 func existing(ctx context.Context, d *account.Directory, a mail.Address) (account.Account, error) {
 	u, err := d.Account(ctx, a)
 	if errors.Is(err, account.ErrNotFound) {
-		return u, fmt.Errorf("%w: see \"mailctl user list\"", err)
+		return u, fmt.Errorf("%w: %s", err, accountRemedy(ctx, d, a.String()))
 	}
 	return u, err
 }
