@@ -11,9 +11,11 @@ import (
 	"io/fs"
 	"math/big"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"syscall"
+	"testing"
 	"time"
 )
 
@@ -81,4 +83,14 @@ func (s *script) append(file, line string) error {
 		text = append(text, '\n')
 	}
 	return os.WriteFile(path, append(text, line+"\n"...), 0o600)
+}
+
+// shell runs a line as an admin would who has copied it.
+func shell(t *testing.T, line string) string {
+	t.Helper()
+	out, err := exec.Command("/bin/sh", "-c", line).Output()
+	if err != nil {
+		t.Fatalf("%s: %v", line, err)
+	}
+	return string(out)
 }
