@@ -16,7 +16,7 @@ watches, disk and clock. Each fault comes with the line that mends it; a notice 
 changed. The exit code is 6 when there is a fault.
 
 Large boxes are sampled: of Maildirs, the names of at most 20,000 files a folder and 200,000 in all are looked at, and owner and rights
-of 100 a folder; of the index, accounts with 20,000 messages together are compared. "mailctl index verify" compares all.
+of 100 a folder; of the index, accounts with 5,000 messages together are compared. "mailctl index verify" compares all.
 
 The host name is looked up by the system's resolver, for two seconds at most. With --root, a copy, what belongs to this machine and not to
 the data is left out. Columns: check, state (good, fault, notice, left out), what, the line that mends it.`
@@ -40,6 +40,9 @@ type finding struct {
 	mend string // a line for a shell
 	mild bool   // a notice
 }
+
+// maxFindings is how many faults of one check are told, and how many notices: who has more sees why in these.
+const maxFindings = 50
 
 // checkup is what one check came to.
 type checkup struct {
@@ -81,6 +84,7 @@ func (v *doctorView) add(name string, u checkup) {
 	if u.left != "" {
 		state = stateLeft
 	}
+	told := map[bool]int{}
 	for _, f := range u.findings {
 		s := stateFault
 		if f.mild {
@@ -89,7 +93,15 @@ func (v *doctorView) add(name string, u checkup) {
 		if state != stateFault {
 			state = s
 		}
+		if told[f.mild]++; told[f.mild] > maxFindings {
+			continue
+		}
 		v.Findings = append(v.Findings, findingView{name, s, strings.ReplaceAll(validText(f.what), "\n", "; "), validText(f.mend)})
+	}
+	for mild, s := range map[bool]string{false: stateFault, true: stateNotice} {
+		if more := told[mild] - maxFindings; more > 0 {
+			v.Findings = append(v.Findings, findingView{name, s, fmt.Sprintf("%d more such", more), ""})
+		}
 	}
 	what := u.seen
 	if u.left != "" {

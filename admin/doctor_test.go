@@ -247,6 +247,21 @@ func TestDoctorOwner(t *testing.T) {
 	expect(t, doctored(t, root, quietConfig, 0).found("maildirs"), fmt.Sprintf("belongs to %s, not to root | sudo chown -R root: %s", loginName(65534), tree))
 }
 
+// TestDoctorIsBrief: a check that finds much says so, in few lines.
+func TestDoctorIsBrief(t *testing.T) {
+	t.Parallel()
+	var u checkup
+	for i := range 120 {
+		u.fault("mend", "fault %d", i)
+	}
+	u.notice("", "notice")
+	var v doctorView
+	v.add("x", u)
+	if len(v.Findings) != maxFindings+2 || v.Findings[maxFindings+1].What != "70 more such" || v.Checks[0].State != stateFault {
+		t.Errorf("%d findings, the last %v", len(v.Findings), v.Findings[len(v.Findings)-1])
+	}
+}
+
 func TestEnoughWatches(t *testing.T) {
 	t.Parallel()
 	for folders, want := range map[int64]bool{0: true, 290: true, 300: false, 3000: false} {

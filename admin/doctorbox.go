@@ -20,8 +20,8 @@ import (
 
 const (
 	// sampleMessages is how many messages' rows doctor compares, and sampleRead how many of those it reads again, about.
-	sampleMessages = 20_000
-	sampleRead     = 200
+	sampleMessages = 5_000
+	sampleRead     = 100
 	// resolvePatience is how long the system's resolver may take.
 	resolvePatience = 2 * time.Second
 	// greetPatience is how long a listener of ours may take to greet.
