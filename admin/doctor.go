@@ -98,8 +98,8 @@ func (v *doctorView) add(name string, u checkup) {
 		}
 		v.Findings = append(v.Findings, findingView{name, s, strings.ReplaceAll(validText(f.what), "\n", "; "), validText(f.mend)})
 	}
-	for mild, s := range map[bool]string{false: stateFault, true: stateNotice} {
-		if more := told[mild] - maxFindings; more > 0 {
+	for i, s := range []string{stateFault, stateNotice} {
+		if more := told[i == 1] - maxFindings; more > 0 {
 			v.Findings = append(v.Findings, findingView{name, s, fmt.Sprintf("%d more such", more), ""})
 		}
 	}

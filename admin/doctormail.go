@@ -223,7 +223,7 @@ func (w *ward) staged(tree, dir, path string) {
 		return
 	}
 	st := info.Sys().(*syscall.Stat_t)
-	changed := time.Unix(max(st.Mtim.Sec, st.Ctim.Sec), 0)
+	changed := time.Unix(int64(max(st.Mtim.Sec, st.Ctim.Sec)), 0)
 	if age := w.world.now().Sub(changed); age > maildir.StaleTmpAge {
 		w.once("stale", dir, fmt.Sprintf("sudo find %s -maxdepth 1 -type f -mmin +%d -cmin +%[2]d -delete", shellWord(dir), int(maildir.StaleTmpAge.Minutes())),
 			"%s is what a delivery left %d hours ago; a running daemon removes such files every day", path, int(age.Hours()))
