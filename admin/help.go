@@ -12,7 +12,7 @@ import (
 const maxHelpWidth = 100
 
 // help writes the help of the last command in path, or of the whole, for a terminal of so many columns; 0 is none. A command's examples stand in its UsageText,
-// one a line.
+// one a line; a group shows the first of each command.
 func (c *call) help(w io.Writer, columns int, app *cli.App, path []*cli.Command) error {
 	t := helpText{width: min(columns, maxHelpWidth), bold: columns > 0 && c.world.coloured}
 	if len(path) == 0 {
@@ -99,12 +99,28 @@ func (t *helpText) command(app *cli.App, path []*cli.Command) {
 	}
 	t.heading("Flags of every command:")
 	t.flags(app.Flags)
-	if cmd.UsageText != "" {
+	if list := examplesOf(cmd); len(list) > 0 {
 		t.heading("Examples:")
-		for line := range strings.Lines(cmd.UsageText) {
-			t.WriteString("  " + strings.TrimSpace(line) + "\n")
+		for _, line := range list {
+			t.WriteString("  " + line + "\n")
 		}
 	}
+}
+
+// examplesOf are the examples of a command, or the first of each that is below it.
+func examplesOf(cmd *cli.Command) (list []string) {
+	for _, sub := range visible(cmd.Subcommands) {
+		if below := examplesOf(sub); len(below) > 0 {
+			list = append(list, below[0])
+		}
+	}
+	if len(list) > 0 {
+		return list
+	}
+	for line := range strings.Lines(cmd.UsageText) {
+		list = append(list, strings.TrimSpace(line))
+	}
+	return list
 }
 
 func (t *helpText) flags(flags []cli.Flag) {

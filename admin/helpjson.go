@@ -43,10 +43,7 @@ func (c *call) helpJSON(app *cli.App, path []*cli.Command) error {
 		}
 		cmd, name := p[len(p)-1], pathName(p)
 		h := helpView{Command: name, Usage: cmd.Usage, Form: formOf(app.Name+" "+name, cmd), Description: strings.TrimSpace(cmd.Description),
-			Flags: viewFlags(cmd.Flags), Examples: []string{}, JSON: shapes[name]}
-		for line := range strings.Lines(cmd.UsageText) {
-			h.Examples = append(h.Examples, strings.TrimSpace(line))
-		}
+			Flags: viewFlags(cmd.Flags), Examples: append([]string{}, examplesOf(cmd)...), JSON: shapes[name]}
 		v.Commands = append(v.Commands, h)
 	}
 	for _, e := range exitTable() {

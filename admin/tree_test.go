@@ -108,7 +108,8 @@ func TestHelpEverywhere(t *testing.T) {
 			named := words[:n+1]
 			before := must(t, append([]string{"help"}, named...)...)
 			after := must(t, append(named[:len(named):len(named)], "--help")...)
-			if before != after || !strings.HasPrefix(before, "mailctl "+strings.Join(named, " ")+" - ") || !strings.Contains(before, "\nUsage: mailctl "+strings.Join(named, " ")) {
+			if before != after || !strings.HasPrefix(before, "mailctl "+strings.Join(named, " ")+" - ") || !strings.Contains(before, "\nUsage: mailctl "+strings.Join(named, " ")) ||
+				!strings.Contains(before, "\nExamples:\n  ") {
 				t.Errorf("help of %q: %q, %q", named, before, after)
 			}
 		}
