@@ -106,6 +106,13 @@ func TestDoctorListeners(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer lock.Release()
+	file := filepath.Join(root, "maild.toml")
+	if err := os.WriteFile(file, []byte(toml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, _ := mailctl(t, "--root", root, "--config", file, "status"); code != ExitProblems || !strings.Contains(out, "nothing listens on "+closed) || strings.Contains(out, "nothing listens on "+ours) {
+		t.Errorf("status: code %d: %s", code, out)
+	}
 	expect(t, doctored(t, root, toml, 0).found("listeners"), "fault: what listens on "+others+" (submission) is not this maild", "nothing listens on "+closed,
 		"fault: 203.0.113.7:465 (submissions) is no address of this machine")
 }

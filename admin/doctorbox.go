@@ -162,6 +162,8 @@ func (p *patient) listeners(ctx context.Context, u *checkup) error {
 		switch {
 		case !isOurs(l.Address):
 			u.fault("ip address show   # then correct [listen] in "+shellWord(p.box.file), "%s (%s) is no address of this machine", l.Address, l.Kind)
+		case up && l.State == portClosed && handed(list):
+			u.notice("systemctl list-sockets", "nothing listens on %s (%s): that is right if systemd hands maild other sockets", l.Address, l.Kind)
 		case up && l.State == portClosed:
 			u.fault("sudo systemctl restart maild", "the daemon runs, but nothing listens on %s (%s)", l.Address, l.Kind)
 		case up && l.State == portOpen && l.Kind != "submissions" && !p.greets(ctx, l):

@@ -65,6 +65,12 @@ func listeners(cfg config.Listen) ([]listenerView, error) {
 	return list, nil
 }
 
+// handed reports whether a running daemon seems to have its sockets from the service manager, which then counts and not the configuration: it does not start
+// unless all of its own are open, so that none is says it has others.
+func handed(list []listenerView) bool {
+	return !slices.ContainsFunc(list, func(l listenerView) bool { return l.State == portOpen })
+}
+
 // listensFor reports whether a socket takes what is meant for an address of the configuration.
 func listensFor(l netip.AddrPort, address string) bool {
 	host, port, err := net.SplitHostPort(address)

@@ -148,7 +148,7 @@ func (c *call) lookAtListeners(_ context.Context, v *statusView) error {
 	v.Listeners = list
 	for _, l := range list {
 		switch {
-		case l.State == portClosed && v.Daemon == "running":
+		case l.State == portClosed && v.Daemon == "running" && !handed(list):
 			v.problem("the daemon runs, but nothing listens on %s (%s): restart it with \"systemctl restart maild\", and see its log", l.Address, l.Kind)
 		case l.State == portOpen && v.Daemon == "stopped" && !c.box.copied:
 			v.problem("no daemon runs, but something listens on %s (%s): if it is no socket of systemd's for maild, stop that program", l.Address, l.Kind)
