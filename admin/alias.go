@@ -169,7 +169,7 @@ func removeAlias(ctx context.Context, c *call) error {
 	}
 	err = d.RemoveAlias(ctx, alias, targets...)
 	if errors.Is(err, account.ErrNotFound) {
-		return fmt.Errorf("%w: see \"mailctl alias list\"", err)
+		return fmt.Errorf("%w: %s", err, aliasRemedy(ctx, d, alias.String()))
 	}
 	if err != nil {
 		return err

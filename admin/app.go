@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -25,9 +26,11 @@ type world struct {
 	out  io.Writer
 	errs io.Writer
 
-	terminal *os.File // in, when it is one: then questions can be asked
-	width    int      // of the terminal on out, in columns; 0 = out is none
-	animated bool     // errs is a terminal: progress can be shown
+	terminal *os.File   // in, when it is one: then questions can be asked
+	width    int        // of the terminal on out, in columns; 0 = out is none
+	animated bool       // errs is a terminal: progress can be shown
+	columns  func() int // of that terminal, now; nil = unknown
+	coloured bool       // out is a terminal that is to have colours
 	zone     *time.Location
 	now      func() time.Time
 	disk     func(path string) (diskView, error)
@@ -43,12 +46,12 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errs io.Writer)
 	}
 	if f, ok := errs.(*os.File); ok {
 		w.animated = term.IsTerminal(int(f.Fd()))
+		w.columns = func() int { return columnsOf(f) }
 	}
 	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		w.width = defaultWidth
-		if n, _, err := term.GetSize(int(f.Fd())); err == nil && n > 0 {
-			w.width = n
-		}
+		w.width = columnsOf(f)
+		// no-color.org: whatever the value is, unless it is empty.
+		w.coloured = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	}
 	return w.run(ctx, args)
 }
@@ -67,16 +70,25 @@ func collect(percent int) {
 	}
 }
 
+// columnsOf is how wide a terminal is now.
+func columnsOf(f *os.File) int {
+	if n, _, err := term.GetSize(int(f.Fd())); err == nil && n > 0 {
+		return n
+	}
+	return defaultWidth
+}
+
 // defaultWidth is what a terminal that does not tell its width is taken for.
 const defaultWidth = 80
 
 // call is one command line at work: its flags and arguments, where output goes, and the parts it has opened.
 type call struct {
 	*cli.Context
-	world *world
-	out   *bufio.Writer
-	box   *box           // nil until open
-	keep  *process.Right // that of root's which is kept for files beside the box; nil = none
+	world   *world
+	out     *bufio.Writer
+	box     *box           // nil until open
+	keep    *process.Right // that of root's which is kept for files beside the box; nil = none
+	pretend bool           // the command line is read, and nothing done: for tests of the examples
 }
 
 // run reads the command line, does the work, and says what went wrong.
@@ -119,11 +131,18 @@ func (c *call) dispatch(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	if line.help && slices.Contains(line.args, "--json") {
+		return c.helpJSON(app, line.path)
+	}
 	if line.help {
-		return c.help(c.out, app, line.path)
+		return c.help(c.out, c.world.width, app, line.path)
 	}
 	if cmd := line.command(); cmd == nil || len(cmd.Subcommands) > 0 {
-		if err := c.help(c.world.errs, app, line.path); err != nil {
+		columns := 0
+		if c.world.animated && c.world.columns != nil {
+			columns = c.world.columns()
+		}
+		if err := c.help(c.world.errs, columns, app, line.path); err != nil {
 			return err
 		}
 		return &fault{code: ExitUsage, text: "name a command"}
@@ -155,7 +174,12 @@ func (c *call) app(ctx context.Context) *cli.App {
 			c.exportCommand(ctx),
 			c.backupCommand(ctx),
 			c.restoreCommand(ctx),
+			c.configCommand(ctx),
 			c.statusCommand(ctx),
+			c.doctorCommand(ctx),
+			c.completionCommand(ctx),
+			c.completeCommand(ctx),
+			c.manCommand(ctx),
 			c.versionCommand(ctx),
 		},
 		HideHelp: true, HideHelpCommand: true, HideVersion: true,
@@ -197,6 +221,9 @@ func (c *call) verb(ctx context.Context, cmd *cli.Command, least, most int, run 
 			return usagef("%s is missing: write %s", words[min(n, len(words)-1)], formOf(cc.Command.HelpName, cmd))
 		case most >= 0 && n > most:
 			return usagef("one argument too many, %q: write %s", cc.Args().Get(most), formOf(cc.Command.HelpName, cmd))
+		}
+		if c.pretend {
+			return nil
 		}
 		return errors.Join(run(ctx, c), c.close())
 	}

@@ -21,7 +21,8 @@ func (c *call) appPasswordCommand(ctx context.Context) *cli.Command {
 			Description: "Columns: name, created, last used (to the hour; empty when never).",
 			UsageText:   "mailctl user app-password list anna@example.org"}, 1, 1, listAppPasswords),
 		c.verb(ctx, &cli.Command{Name: "remove", Usage: "make an app password useless", ArgsUsage: "ACCOUNT NAME",
-			UsageText: "mailctl user app-password remove anna@example.org \"Anna's phone\""}, 2, 2, removeAppPassword),
+			Description: "It stops at once; who is logged in with it stays so until the connection ends. NAME is one that \"user app-password list\" shows.",
+			UsageText:   "mailctl user app-password remove anna@example.org \"Anna's phone\""}, 2, 2, removeAppPassword),
 	}}
 }
 

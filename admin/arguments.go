@@ -5,8 +5,6 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
-
-	"maild/appliance/spelling"
 )
 
 // commandLine is a command line that was understood.
@@ -90,14 +88,16 @@ func (a *arranger) word(word string) error {
 		a.help = true
 		return nil
 	}
-	names := make([]string, len(below))
-	for i, cmd := range below {
+	var names []string
+	for _, cmd := range below {
 		if cmd.HasName(word) {
 			a.path = append(a.path, cmd)
 			a.flags = append(a.flags, nil)
 			return nil
 		}
-		names[i] = cmd.Name
+		if !cmd.Hidden {
+			names = append(names, cmd.Name)
+		}
 	}
 	if verb := implied(below); verb != nil && suggest(word, names) == "" {
 		a.path = append(a.path, verb)
@@ -272,6 +272,3 @@ func isRepeatable(f cli.Flag) bool {
 	d, ok := f.(cli.DocGenerationSliceFlag)
 	return ok && d.IsSliceFlag()
 }
-
-// suggest gives the known word nearest to a misspelt one, "" if none is near.
-func suggest(word string, known []string) string { return spelling.Nearest(word, known, 2) }

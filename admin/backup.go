@@ -35,7 +35,7 @@ func (c *call) backupCommand(ctx context.Context) *cli.Command {
 			Flags: []cli.Flag{&cli.StringFlag{Name: "previous", Usage: "take unchanged messages from the backup `DIR`; \"none\" from none"},
 				&cli.BoolFlag{Name: "copy", Usage: "copy messages, make no links to the live files"},
 				&cli.BoolFlag{Name: "no-index", Usage: "leave out the index: the first search of the backup makes it"}},
-			UsageText: "mailctl backup /srv/backup/$(date +%F)\nmailctl backup create /mnt/usb/monday --previous /mnt/usb/sunday\nmailctl --root /srv/backup/2026-02-01 search headers from:bill"},
+			UsageText: "mailctl backup /srv/backup/2026-02-01\nmailctl backup create /mnt/usb/monday --previous /mnt/usb/sunday\nmailctl --root /srv/backup/2026-02-01 search headers from:bill"},
 			1, 1, createBackup),
 		c.verb(ctx, &cli.Command{Name: "list", Usage: "list the backups in a directory", ArgsUsage: "DIR",
 			Description: "The oldest comes first. Columns: backup, state (complete, incomplete, running, damaged), begun, host, accounts, messages, size, how many files\ncould not be read.",

@@ -4,20 +4,22 @@
 // # Structure
 //
 // A file per noun (domain.go, user.go, alias.go, quota.go, search.go, msg.go, folder.go, index.go, import.go, export.go, backup.go, restore.go,
-// status.go) declares the noun's verbs and holds, for
+// config.go, status.go, doctor.go) declares the noun's verbs and holds, for
 // each, one function that does the work: it takes a call, which is the command line after reading, and gives an error or nil. What
 // is long has a file of its own (threads.go, sql.go, verify.go; msgchange.go, with msgselect.go for which messages are meant, msgapply.go for
 // changing them, and msgfollow.go for the index that follows). Around them:
 //
 //	app.go        Main, and the tree of commands
 //	arguments.go  the command line: flags may stand anywhere, nothing is ignored
-//	help.go       help for each command
+//	help.go       help for each command, also as JSON and as manual pages (man.go)
+//	completion.go what shells complete; shape.go what JSON each command gives, as the script tests have recorded it
 //	exit.go       the exit codes, and what an error says to a person
 //	terms.go      the flags of a search as conditions of a query
 //	freshness.go  what an answer of the index is to be taken with
 //	box.go        the data directory: configuration, rights, and the parts, each opened when first needed
 //	output.go     tables, tab-separated lines and JSON; safe.go keeps foreign bytes from doing harm on a terminal
-//	terminal.go   questions, passwords, progress
+//	terminal.go   questions, passwords; progress.go
+//	suggest.go    what a name that is none was meant to be
 //
 // # Promises
 //

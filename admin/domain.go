@@ -21,7 +21,8 @@ func (c *call) domainCommand(ctx context.Context) *cli.Command {
 			Description: "Columns: domain, accounts, aliases, created.",
 			UsageText:   "mailctl domain list --json"}, 0, 0, listDomains),
 		c.verb(ctx, &cli.Command{Name: "show", Usage: "show a domain: its accounts, aliases and mail", ArgsUsage: "DOMAIN",
-			UsageText: "mailctl domain show example.org --json"}, 1, 1, showDomain),
+			Description: "How much mail there is comes from the index, which is brought up to date first while no daemon runs.",
+			UsageText:   "mailctl domain show example.org --json"}, 1, 1, showDomain),
 		c.verb(ctx, &cli.Command{Name: "remove", Usage: "take no more mail for a domain", ArgsUsage: "DOMAIN",
 			Description: "The domain must have no accounts and no aliases any more.",
 			UsageText:   "mailctl domain remove example.org"}, 1, 1, removeDomain),
@@ -113,7 +114,7 @@ func removeDomain(ctx context.Context, c *call) error {
 	}
 	err = d.RemoveDomain(ctx, name)
 	if errors.Is(err, account.ErrNotFound) {
-		return fmt.Errorf("%w: see \"mailctl domain list\"", err)
+		return fmt.Errorf("%w: %s", err, domainRemedy(ctx, d, name))
 	}
 	if err != nil {
 		return err

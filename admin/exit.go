@@ -42,7 +42,7 @@ func exitTable() []exitMeaning {
 		{ExitExists, "it exists already"},
 		{ExitProblems, "a check found problems"},
 		{ExitLocked, "another process holds what is needed; try again"},
-		{ExitPartial, "some of it is done, and some failed; the same command goes on from here"},
+		{ExitPartial, "done in part: what failed is named, the rest is done"},
 	}
 }
 

@@ -44,6 +44,8 @@ type indexView struct {
 	// Written is when the index last changed; null where there is none.
 	Written *time.Time `json:"written"`
 	Aside   []string   `json:"set_aside"` // what is left of damaged indexes
+
+	last *lastMailView // nil = there is none
 }
 
 // lookAtIndex reads the state of the index without changing anything. An error is one of rights, or of ctx.
@@ -67,6 +69,9 @@ func (c *call) lookAtIndex(ctx context.Context) (v indexView, problem string, er
 	var s index.Status
 	if err == nil {
 		s, err = ix.Status(ctx)
+		if err == nil {
+			v.last, err = lastMail(ctx, ix)
+		}
 		err = errors.Join(err, ix.Close())
 	}
 	switch {
@@ -94,6 +99,15 @@ func (c *call) lookAtIndex(ctx context.Context) (v indexView, problem string, er
 		}
 	}
 	return v, problem, nil
+}
+
+// lastMail is the message that arrived last.
+func lastMail(ctx context.Context, ix *index.Index) (last *lastMailView, err error) {
+	err = ix.Search(ctx, index.Query{Sort: index.SortNewest, Limit: 1}, func(m index.Message) error {
+		last = &lastMailView{m.Arrived.UTC(), m.Account, m.Folder, m.ID}
+		return nil
+	})
+	return last, err
 }
 
 // indexedShare is how much of the mail is in the index, for people.
@@ -227,7 +241,7 @@ func (c *call) checkAccounts(ctx context.Context, names []string) error {
 			return err
 		}
 		if _, err := d.Account(ctx, a); errors.Is(err, account.ErrNotFound) {
-			return notFoundf("there is neither an account nor mail of %s: see \"mailctl user list\"", name)
+			return notFoundf("there is neither an account nor mail of %s: %s", name, accountRemedy(ctx, d, name))
 		} else if err != nil {
 			return err
 		}

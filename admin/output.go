@@ -43,13 +43,14 @@ type list struct {
 	columns []column   // those shown in a table
 	hidden  []bool     // for each cell of a row: not in a table
 	width   int        // of the terminal
+	bold    bool       // the heading is
 	waiting [][]string // rows before the layout is known
 	widths  []int      // nil until then
 	count   int
 }
 
 func (c *call) list(columns ...column) *list {
-	l := &list{out: c.out, form: c.form(), width: c.world.width}
+	l := &list{out: c.out, form: c.form(), width: c.world.width, bold: c.world.coloured}
 	for _, col := range columns {
 		l.hidden = append(l.hidden, col.hidden)
 		if !col.hidden {
@@ -128,7 +129,11 @@ func (l *list) layout() error {
 		}
 	}
 	l.shrink()
-	if err := l.row(heading); err != nil {
+	top := l.line(heading)
+	if l.bold {
+		top = boldOn + top + plain
+	}
+	if _, err := l.out.WriteString(top + "\n"); err != nil {
 		return err
 	}
 	for _, row := range l.waiting {
@@ -164,6 +169,12 @@ func (l *list) shrink() {
 }
 
 func (l *list) row(row []string) error {
+	_, err := l.out.WriteString(l.line(row) + "\n")
+	return err
+}
+
+// line is a row with its columns side by side.
+func (l *list) line(row []string) string {
 	var b strings.Builder
 	for i, cell := range row {
 		if l.columns[i].least > 0 {
@@ -179,8 +190,7 @@ func (l *list) row(row []string) error {
 			b.WriteString(cell + pad)
 		}
 	}
-	_, err := l.out.WriteString(strings.TrimRight(b.String(), " ") + "\n")
-	return err
+	return strings.TrimRight(b.String(), " ")
 }
 
 // member is one name of a JSON object, and its value.
@@ -247,16 +257,37 @@ func (c *call) facts(list []fact, object any) error {
 		wide = max(wide, cells(f.name))
 	}
 	for _, f := range list {
-		format := "%s\t%s\n"
+		line := f.name + "\t" + safeLine(f.value)
 		if c.form() == formTable {
-			format = fmt.Sprintf("%%-%ds  %%s\n", wide)
+			line = c.factLine(f, wide)
 		}
-		if _, err := fmt.Fprintf(c.out, format, f.name, safeLine(f.value)); err != nil {
+		if _, err := c.out.WriteString(line + "\n"); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// factLine is one fact on a terminal, red where something is wrong. Only prose is wrapped: from the rest people copy.
+func (c *call) factLine(f fact, wide int) string {
+	value := safeLine(f.value)
+	if f.name == factMeaning {
+		value = wrapped(value, c.world.width, wide+2)
+	}
+	line := f.name + strings.Repeat(" ", wide-cells(f.name)) + "  " + value
+	if c.world.coloured && (f.name == factProblem && f.value != factNone || f.name == stateFault) {
+		line = redOn + line + plain
+	}
+	return line
+}
+
+// The names of facts that are shown in a way of their own.
+const (
+	factProblem = "problem"
+	factNone    = "none"
+	factMend    = "mend"
+	factMeaning = "meaning"
+)
 
 // object writes one JSON object, and nothing unless --json is given.
 func (c *call) object(object any) error {

@@ -40,6 +40,10 @@ import (
 //	@ symlink FILE TARGET        a symbolic link
 //	@ fifo FILE                  a named pipe
 //	@ remove FILE                one is removed; a pattern stands for all files that it matches
+//	@ mode MODE FILE             its rights, in octal; . is the data directory itself
+//	@ make FILE KIND             a file that is special: fifo, dir, or stale, which is old and empty
+//	@ certificate HOST UNTIL     a self-signed certificate, as the daemon makes one
+//	@ append FILE TEXT           a file gets a line more
 //	@ empty index                an index is made that no mail has been read into yet
 //	@ rewrite ACCOUNT OLD NEW    in the messages of an INBOX, one word is put in the place of another of the same length, behind the back of the index
 //	# text                       a remark
@@ -241,8 +245,12 @@ func (s *script) directive(words []string) {
 			err = s.daemon.Release()
 			s.daemon = nil
 		}
+	case "mode", "make", "certificate":
+		err = s.spoil(words)
 	case "write":
 		err = os.WriteFile(filepath.Join(s.root, words[1]), []byte(strings.NewReplacer(`\n`, "\n", "<root>", s.root).Replace(strings.Join(words[2:], " "))), 0o600)
+	case "append":
+		err = s.append(words[1], strings.Join(words[2:], " "))
 	case "empty":
 		err = s.emptyIndex()
 	case "file", "symlink", "fifo":

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -367,7 +369,11 @@ func (c *call) searchedAccounts(ctx context.Context) (query.Or, error) {
 			}
 		}
 		if len(names) == before {
-			return nil, notFoundf("there is no account %s@ in any domain: see \"mailctl user list\"", user)
+			locals := make([]string, len(all))
+			for i, name := range all {
+				locals[i] = name[:strings.LastIndexByte(name, '@')]
+			}
+			return nil, notFoundf("there is no account %s@ in any domain: %s", user, didYouMean(strings.ToLower(user), locals, "user list"))
 		}
 	}
 	return names, nil
@@ -386,12 +392,12 @@ func (c *call) nothingFound(ctx context.Context) error {
 	}
 	for _, user := range c.StringSlice("user") {
 		if strings.Contains(user, "@") && !known[strings.ToLower(user)] {
-			return notFoundf("nothing found: there is no mail of %s", user)
+			return notFoundf("nothing found: there is no mail of %s%s", user, perhaps(strings.ToLower(user), accounts))
 		}
 	}
 	for _, domain := range c.StringSlice("domain") {
 		if d, err := domainName(domain); err == nil && !domains[d] {
-			return notFoundf("nothing found: there is no mail of any account in %s", domain)
+			return notFoundf("nothing found: there is no mail of any account in %s%s", domain, perhaps(d, slices.Sorted(maps.Keys(domains))))
 		}
 	}
 	return notFoundf("nothing found")

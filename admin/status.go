@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
@@ -24,22 +25,34 @@ const (
 
 func (c *call) statusCommand(ctx context.Context) *cli.Command {
 	return c.verb(ctx, &cli.Command{Name: "status", Usage: "say how the box is, problems first",
-		Description: "Nothing is changed. The exit code is 6 when there is a problem. With --root it is none that no daemon runs.",
+		Description: "Nothing is changed. The exit code is 6 when there is a problem. With --root it is none that no daemon runs, and listeners are not looked at\nunless --config names a configuration. The last mail is what the index knows. \"mailctl doctor\" looks deeper.",
 		UsageText:   "mailctl status\nmailctl status --json | jq .problems"}, 0, 0, showStatus)
 }
 
 // statusView is the state of the box in JSON.
 type statusView struct {
-	Problems []string   `json:"problems"`
-	Daemon   string     `json:"daemon"` // running, stopped, unknown
-	Config   string     `json:"config"`
-	DataDir  string     `json:"data_dir"`
-	Domains  int64      `json:"domains"`
-	Accounts int64      `json:"accounts"`
-	Aliases  int64      `json:"aliases"`
-	Index    *indexView `json:"index"`
-	Disk     *diskView  `json:"disk"`
-	Wrecks   []string   `json:"set_aside"` // what is left of damaged indexes
+	Problems []string `json:"problems"`
+	Daemon   string   `json:"daemon"` // running, stopped, unknown
+	Config   string   `json:"config"`
+	DataDir  string   `json:"data_dir"`
+	Domains  int64    `json:"domains"`
+	Accounts int64    `json:"accounts"`
+	Aliases  int64    `json:"aliases"`
+	// Listeners are null where no configuration was read.
+	Listeners   []listenerView   `json:"listeners"`
+	Certificate *certificateView `json:"certificate"` // null while there is none
+	LastMail    *lastMailView    `json:"last_mail"`
+	Index       *indexView       `json:"index"`
+	Disk        *diskView        `json:"disk"`
+	Wrecks      []string         `json:"set_aside"` // what is left of damaged indexes
+}
+
+// lastMailView is the newest message in JSON.
+type lastMailView struct {
+	Arrived time.Time `json:"arrived"`
+	Account string    `json:"account"`
+	Folder  string    `json:"folder"`
+	ID      int64     `json:"id"`
 }
 
 type diskView struct {
@@ -83,7 +96,7 @@ func showStatus(ctx context.Context, c *call) error {
 		v.problem("%s", explain(err, c.owner()))
 		return c.writeStatus(v)
 	}
-	for _, look := range []func(context.Context, *statusView) error{c.lookAtDaemon, c.lookAtAccounts, c.lookAtIndexState, c.lookAtDisk} {
+	for _, look := range []func(context.Context, *statusView) error{c.lookAtDaemon, c.lookAtListeners, c.lookAtTLS, c.lookAtAccounts, c.lookAtIndexState, c.lookAtDisk} {
 		if err := look(ctx, &v); err != nil {
 			if ctx.Err() != nil {
 				return err
@@ -119,6 +132,39 @@ func (c *call) lookAtDaemon(_ context.Context, v *statusView) error {
 	v.Daemon = "stopped"
 	if !c.box.copied {
 		v.problem("no daemon runs on %s, so no mail comes in: start it with \"systemctl start maild\"", c.box.cfg.DataDir)
+	}
+	return nil
+}
+
+// lookAtListeners sees whether something listens where the configuration says.
+func (c *call) lookAtListeners(_ context.Context, v *statusView) error {
+	if c.box.file == "" {
+		return nil
+	}
+	list, err := listeners(c.box.cfg.Listen)
+	if err != nil {
+		return err
+	}
+	v.Listeners = list
+	for _, l := range list {
+		switch {
+		case l.State == portClosed && v.Daemon == "running" && !handed(list):
+			v.problem("the daemon runs, but nothing listens on %s (%s): restart it with \"systemctl restart maild\", and see its log", l.Address, l.Kind)
+		case l.State == portOpen && v.Daemon == "stopped" && !c.box.copied:
+			v.problem("no daemon runs, but something listens on %s (%s): if it is no socket of systemd's for maild, stop that program", l.Address, l.Kind)
+		}
+	}
+	return nil
+}
+
+func (c *call) lookAtTLS(_ context.Context, v *statusView) error {
+	certificate, faults, err := c.lookAtCertificate()
+	if err != nil {
+		return err
+	}
+	v.Certificate = certificate
+	for _, f := range faults {
+		v.problem("%s: %s", f.what, f.mend)
 	}
 	return nil
 }
@@ -195,6 +241,7 @@ func (c *call) lookAtIndexState(ctx context.Context, v *statusView) error {
 		v.problem("%s", problem)
 	}
 	v.Wrecks = state.Aside
+	v.LastMail = state.last
 	return nil
 }
 
@@ -217,15 +264,24 @@ func (c *call) lookAtDisk(_ context.Context, v *statusView) error {
 func (c *call) writeStatus(v statusView) error {
 	var facts []fact
 	for _, p := range v.Problems {
-		facts = append(facts, fact{"problem", strings.ReplaceAll(p, "\n", "; ")})
+		facts = append(facts, fact{factProblem, strings.ReplaceAll(p, "\n", "; ")})
 	}
 	if len(v.Problems) == 0 {
-		facts = append(facts, fact{"problem", "none"})
+		facts = append(facts, fact{factProblem, factNone})
 	}
 	facts = append(facts, fact{"daemon", v.Daemon})
 	if v.DataDir != "" {
 		facts = append(facts, fact{"config", v.Config}, fact{"data", v.DataDir}, fact{"domains", fmt.Sprint(v.Domains)},
 			fact{"accounts", fmt.Sprint(v.Accounts)}, fact{"aliases", fmt.Sprint(v.Aliases)})
+	}
+	for _, l := range v.Listeners {
+		facts = append(facts, fact{"listener", l.Kind + " " + l.Address + " " + l.State})
+	}
+	if t := v.Certificate; t != nil {
+		facts = append(facts, fact{"certificate", t.Subject}, fact{"issuer", t.issuer()}, fact{"expires", c.term(t)})
+	}
+	if v.LastMail != nil {
+		facts = append(facts, fact{"last mail", c.moment(v.LastMail.Arrived) + ", " + v.LastMail.Account})
 	}
 	if v.Index != nil {
 		facts = append(facts, fact{"index", v.Index.State}, fact{"indexed", v.Index.indexedShare()}, fact{"messages", fmt.Sprint(v.Index.Messages)}, fact{"index size", c.size(v.Index.Octets)})

@@ -8,13 +8,11 @@ import (
 	"io"
 	"log/slog"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"maild/appliance/account"
-	"maild/index"
 )
 
 // maxPasswordLine is how much of a line is taken for a password: more than account.Hash accepts, so that the complaint is its.
@@ -131,41 +129,6 @@ func (c *call) confirm(ctx context.Context, question string) error {
 		return nil
 	}
 	return errors.New("not confirmed: nothing was changed")
-}
-
-// progressEvery keeps a terminal from being written to all the time.
-const progressEvery = 100 * time.Millisecond
-
-// progress shows how a reconcile or the like goes on, doing being what it is called; nil where nobody would see it. done clears the line.
-func (c *call) progress(doing string) (show func(index.Progress), done func()) {
-	if !c.world.animated {
-		return nil, func() {}
-	}
-	var last time.Time
-	shown := false
-	show = func(p index.Progress) {
-		now := time.Now()
-		if p.Elapsed < 5*progressEvery || now.Sub(last) < progressEvery {
-			return
-		}
-		last, shown = now, true
-		rate := float64(p.Scanned) / p.Elapsed.Seconds()
-		if left := p.Total - p.Scanned; p.Total > 0 && rate > 0 {
-			fmt.Fprintf(c.world.errs, "\r%s: %d of %d messages, %.0f/s, %v left\x1b[K", doing, p.Scanned, p.Total, rate,
-				time.Duration(float64(max(0, left))/rate*float64(time.Second)).Round(time.Second))
-			return
-		}
-		folders := ""
-		if p.Folders > 0 {
-			folders = fmt.Sprintf("%d of %d folders, ", p.FoldersDone, p.Folders)
-		}
-		fmt.Fprintf(c.world.errs, "\r%s: %s%d messages, %.0f/s\x1b[K", doing, folders, p.Scanned, rate)
-	}
-	return show, func() {
-		if shown {
-			io.WriteString(c.world.errs, "\r\x1b[K")
-		}
-	}
 }
 
 // notices is a log whose warnings reach the person at the terminal.

@@ -12,8 +12,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/urfave/cli/v2"
-
 	"maild/appliance/account"
 	"maild/appliance/process"
 	"maild/index"
@@ -139,43 +137,6 @@ func TestCut(t *testing.T) {
 	}
 }
 
-// leaves gives every command that does something, with the path to it.
-func leaves(path []*cli.Command, commands []*cli.Command, fn func([]*cli.Command)) {
-	for _, cmd := range commands {
-		p := append(slices.Clone(path), cmd)
-		if len(cmd.Subcommands) == 0 {
-			fn(p)
-		}
-		leaves(p, cmd.Subcommands, fn)
-	}
-}
-
-// TestHelpIsTrue holds that each command has help, and that the examples in it are command lines that are understood.
-func TestHelpIsTrue(t *testing.T) {
-	t.Parallel()
-	app := (&call{world: &world{}}).app(t.Context())
-	count := 0
-	leaves(nil, app.Commands, func(path []*cli.Command) {
-		count++
-		cmd := path[len(path)-1]
-		if cmd.Usage == "" || cmd.UsageText == "" {
-			t.Errorf("%s has no usage or no examples", cmd.Name)
-		}
-		for example := range strings.Lines(cmd.UsageText) {
-			_, line, ok := strings.Cut(example, "mailctl ")
-			line, _, _ = strings.Cut(strings.TrimSpace(line), " | ")
-			line, _, _ = strings.Cut(line, " > ")
-			got, err := arrange(app, splitWords(line))
-			if err != nil || !ok || got.command() == nil || len(got.command().Subcommands) > 0 {
-				t.Errorf("example %q: %v", example, err)
-			}
-		}
-	})
-	if count < 20 {
-		t.Errorf("%d commands", count)
-	}
-}
-
 // FuzzArrange holds that whatever is typed is either understood as a whole or refused, with its arguments as they were.
 func FuzzArrange(f *testing.F) {
 	for _, s := range []string{"user list --json", "--root\x00x\x00user\x00add\x00a@b\x00--generate", "search\x00headers\x00--from=-x\x00--\x00--to", "help user",
@@ -248,36 +209,6 @@ func TestFilledShare(t *testing.T) {
 		if got := filledShare(tt.have, tt.total); got != tt.want {
 			t.Errorf("%d of %d: %s, want %s", tt.have, tt.total, got, tt.want)
 		}
-	}
-}
-
-func TestProgress(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		name string
-		p    index.Progress
-		want string
-	}{
-		{"too early to tell", index.Progress{Total: 1000, Scanned: 1, Elapsed: progressEvery}, ""},
-		{"rate and time left", index.Progress{Total: 5000, Scanned: 1000, Elapsed: 2 * time.Second}, "\rreading: 1000 of 5000 messages, 500/s, 8s left\x1b[K"},
-		{"more than there were", index.Progress{Total: 900, Scanned: 1000, Elapsed: 2 * time.Second}, "\rreading: 1000 of 900 messages, 500/s, 0s left\x1b[K"},
-		{"neither total nor folders", index.Progress{Scanned: 1000, Elapsed: 2 * time.Second}, "\rreading: 1000 messages, 500/s\x1b[K"},
-		{"no total", index.Progress{Folders: 4, FoldersDone: 1, Scanned: 1000, Elapsed: 2 * time.Second}, "\rreading: 1 of 4 folders, 1000 messages, 500/s\x1b[K"},
-	} {
-		var errs strings.Builder
-		c := &call{world: &world{errs: &errs, animated: true}}
-		show, done := c.progress("reading")
-		show(tt.p)
-		if got := errs.String(); got != tt.want {
-			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
-		}
-		done()
-		if got := errs.String(); tt.want != "" && !strings.HasSuffix(got, "\r\x1b[K") {
-			t.Errorf("%s: the line stays: %q", tt.name, got)
-		}
-	}
-	if show, _ := (&call{world: &world{}}).progress("reading"); show != nil {
-		t.Error("progress where nobody sees it")
 	}
 }
 

@@ -26,14 +26,18 @@ func (c *call) userCommand(ctx context.Context) *cli.Command {
 			Flags:       []cli.Flag{&cli.StringFlag{Name: "domain", Usage: "only those of `DOMAIN`"}},
 			UsageText:   "mailctl user list --domain example.org\nmailctl user list | cut -f1"}, 0, 0, listUsers),
 		c.verb(ctx, &cli.Command{Name: "show", Usage: "show an account: its state, mail and aliases", ArgsUsage: "ADDRESS",
-			UsageText: "mailctl user show anna@example.org --json"}, 1, 1, showUser),
+			Description: "How much mail there is comes from the index, which is brought up to date first while no daemon runs. Aliases are all those whose mail\nreaches the account.",
+			UsageText:   "mailctl user show anna@example.org --json"}, 1, 1, showUser),
 		c.verb(ctx, &cli.Command{Name: "passwd", Usage: "change the password of an account", ArgsUsage: "ADDRESS",
-			Flags:     passwordFlags(),
-			UsageText: "mailctl user passwd anna@example.org\nmailctl user passwd anna@example.org --generate"}, 1, 1, setPassword),
+			Description: "It is asked for twice on a terminal. The old one stops at once; who is logged in stays so until the connection ends.",
+			Flags:       passwordFlags(),
+			UsageText:   "mailctl user passwd anna@example.org\nmailctl user passwd anna@example.org --generate"}, 1, 1, setPassword),
 		c.verb(ctx, &cli.Command{Name: "suspend", Usage: "keep a user from logging in; mail still arrives", ArgsUsage: "ADDRESS",
-			UsageText: "mailctl user suspend anna@example.org"}, 1, 1, suspendUser),
+			Description: "The password is kept, for \"user resume\".",
+			UsageText:   "mailctl user suspend anna@example.org"}, 1, 1, suspendUser),
 		c.verb(ctx, &cli.Command{Name: "resume", Usage: "let a suspended user log in again", ArgsUsage: "ADDRESS",
-			UsageText: "mailctl user resume anna@example.org"}, 1, 1, resumeUser),
+			Description: "The password is the one from before.",
+			UsageText:   "mailctl user resume anna@example.org"}, 1, 1, resumeUser),
 		c.verb(ctx, &cli.Command{Name: "rename", Usage: "give an account another address; its mail, passwords and aliases follow", ArgsUsage: "OLD NEW",
 			Description: "Mail that is on its way to the old address while this runs is not lost. From then on the old address is refused, unless\n" +
 				"--keep-alias leaves it as an alias. A run that was interrupted is brought to its end by the same command.",
@@ -99,7 +103,7 @@ func (c *call) openUser(ctx context.Context, p purpose) (mail.Address, *account.
 func existing(ctx context.Context, d *account.Directory, a mail.Address) (account.Account, error) {
 	u, err := d.Account(ctx, a)
 	if errors.Is(err, account.ErrNotFound) {
-		return u, fmt.Errorf("%w: see \"mailctl user list\"", err)
+		return u, fmt.Errorf("%w: %s", err, accountRemedy(ctx, d, a.String()))
 	}
 	return u, err
 }

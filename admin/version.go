@@ -10,7 +10,9 @@ import (
 )
 
 func (c *call) versionCommand(ctx context.Context) *cli.Command {
-	return c.verb(ctx, &cli.Command{Name: "version", Usage: "say which version this is", UsageText: "mailctl version"}, 0, 0, showVersion)
+	return c.verb(ctx, &cli.Command{Name: "version", Usage: "say which version this is",
+		Description: "With --json, also the revision it was built from, where that is known, and the version of Go.",
+		UsageText:   "mailctl version\nmailctl version --json"}, 0, 0, showVersion)
 }
 
 // versionView is the version in JSON.

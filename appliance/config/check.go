@@ -30,6 +30,8 @@ func hostname(s string) (string, *fault) {
 // postmaster is the one key that holds an address.
 func postmaster() kind {
 	return kind{
+		typ:  "text",
+		form: "an address, as in \"anna@example.org\"",
 		set: func(c *Config, v any) *fault {
 			s, ok := v.(string)
 			if !ok {

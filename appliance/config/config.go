@@ -7,7 +7,7 @@
 // instead ([Problems]). Nothing here opens a port, a certificate or a database.
 //
 // One table (keys.go) holds each key's name, meaning, check and place in
-// [Config]; reading, [Reference], [Explain] and [Config.TOML] all come from it.
+// [Config]; reading, [Reference], [Describe] and [Config.TOML] all come from it.
 package config
 
 import (

@@ -1,11 +1,15 @@
 package config
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -284,21 +288,53 @@ func TestEveryFieldHasItsKey(t *testing.T) {
 	}
 }
 
-func TestExplain(t *testing.T) {
+func TestDescribe(t *testing.T) {
 	t.Parallel()
-	for _, k := range Keys() {
-		s, err := Explain(k)
-		if err != nil || !strings.HasPrefix(s, k+" = ") {
-			t.Errorf("Explain(%s) = %q, %v", k, s, err)
+	described := Describe()
+	var names []string
+	for _, k := range described {
+		names = append(names, k.Name)
+		if k.Type == "" || k.Doc == "" || strings.Contains(k.Name, ".") && k.Table == "" || !json.Valid([]byte(k.Default)) {
+			t.Errorf("%+v lacks something, or its default is no JSON", k)
 		}
+		if found, err := Find(k.Name); err != nil || len(found) != 1 || found[0] != k {
+			t.Errorf("Find(%s) = %v, %v", k.Name, found, err)
+		}
+	}
+	if !slices.Equal(names, Keys()) {
+		t.Errorf("described are %v", names)
+	}
+	if limits, err := Find("limits"); err != nil || len(limits) < 5 || limits[0].Name != "limits.message_size" {
+		t.Errorf("Find(limits) = %v, %v", limits, err)
 	}
 	for _, name := range []string{"limits.recipient", "recipients", "recipient"} {
-		if _, err := Explain(name); err == nil || !strings.Contains(err.Error(), `"limits.recipients"`) {
-			t.Errorf("Explain(%s): %v", name, err)
+		if _, err := Find(name); err == nil || !strings.Contains(err.Error(), `"limits.recipients"`) {
+			t.Errorf("Find(%s): %v", name, err)
 		}
 	}
-	if _, err := Explain("zzzzzzzzzzzzzz"); err == nil || !strings.Contains(err.Error(), "the keys are hostname,") {
+	if _, err := Find("zzzzzzzzzzzzzz"); err == nil || !strings.Contains(err.Error(), "the keys are hostname,") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestSettings(t *testing.T) {
+	t.Parallel()
+	data := []byte("user = \"mail\"\nlimits.recipients = 7\n[listen]\nmx = ':2525'\n")
+	c, err := Parse("f", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	given := map[string]string{}
+	for _, s := range c.Settings(data) {
+		if s.Line > 0 {
+			given[s.Name] = fmt.Sprintf("%d %s", s.Line, s.Value)
+		} else if s.Name != "hostname" && s.Value != s.Default {
+			t.Errorf("%s is %s by default, which is %s", s.Name, s.Value, s.Default)
+		}
+	}
+	want := map[string]string{"user": `1 "mail"`, "limits.recipients": "2 7", "listen.mx": `4 [":2525"]`}
+	if !maps.Equal(given, want) {
+		t.Errorf("given are %v, want %v", given, want)
 	}
 }
 

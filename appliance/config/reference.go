@@ -57,22 +57,6 @@ func Keys() []string {
 	return names
 }
 
-// Explain gives the default and the meaning of a key, such as
-// "limits.recipients", as a few lines of text. The error for a name that is no
-// key says which was most likely meant.
-func Explain(name string) (string, error) {
-	c := defaults()
-	for _, k := range keys() {
-		if k.name == name {
-			return fmt.Sprintf("%s = %s\n\n%s\n", k.name, k.get(&c), k.doc), nil
-		}
-	}
-	if near := nearestKey(name); near != "" {
-		return "", fmt.Errorf("unknown key %q: did you mean %q?", name, near)
-	}
-	return "", fmt.Errorf("unknown key %q: the keys are %s", name, strings.Join(Keys(), ", "))
-}
-
 // nearestKey also finds a key by its last part alone.
 func nearestKey(name string) string {
 	if near := nearest(name, Keys()); near != "" {

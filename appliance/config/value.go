@@ -11,8 +11,10 @@ import (
 // kind says how one key's value is read from TOML into a Config and written
 // back. set returns a *fault, or nil.
 type kind struct {
-	set func(*Config, any) *fault
-	get func(*Config) string // as a TOML value
+	typ  string // what it is called
+	form string // how it is written, where the type does not say it all
+	set  func(*Config, any) *fault
+	get  func(*Config) string // as a TOML value
 }
 
 // fault is what is wrong with a value and what to write instead.
@@ -25,6 +27,7 @@ func faultf(remedy, format string, args ...any) *fault {
 // text is a string; check returns it in canonical form.
 func text(field func(*Config) *string, check func(string) (string, *fault)) kind {
 	return kind{
+		typ: "text",
 		set: func(c *Config, v any) *fault {
 			s, ok := v.(string)
 			if !ok {
@@ -42,7 +45,7 @@ func text(field func(*Config) *string, check func(string) (string, *fault)) kind
 
 // oneOf is a string out of a few.
 func oneOf(field func(*Config) *string, allowed ...string) kind {
-	return text(field, func(s string) (string, *fault) {
+	k := text(field, func(s string) (string, *fault) {
 		for _, a := range allowed {
 			if s == a {
 				return s, nil
@@ -53,6 +56,8 @@ func oneOf(field func(*Config) *string, allowed ...string) kind {
 		}
 		return "", faultf("write one of "+strings.Join(allowed, ", "), "unknown value %q", s)
 	})
+	k.form = "one of " + strings.Join(allowed, ", ")
+	return k
 }
 
 // count is a whole number of at least one.
@@ -63,6 +68,7 @@ func countOrNone(field func(*Config) *int) kind { return countFrom(0, field) }
 
 func countFrom(least int64, field func(*Config) *int) kind {
 	return kind{
+		typ: "whole number",
 		set: func(c *Config, v any) *fault {
 			n, ok := v.(int64)
 			if !ok {
@@ -81,6 +87,7 @@ func countFrom(least int64, field func(*Config) *int) kind {
 // truth is true or false.
 func truth(field func(*Config) *bool) kind {
 	return kind{
+		typ: "true or false",
 		set: func(c *Config, v any) *fault {
 			b, ok := v.(bool)
 			if !ok {
@@ -101,6 +108,8 @@ func octetsOrNone(field func(*Config) *Octets) kind { return octetsFrom(0, field
 
 func octetsFrom(least Octets, field func(*Config) *Octets) kind {
 	return kind{
+		typ:  "size",
+		form: `a number of octets, or text with a unit: "512KiB", "25MiB", "10MB", "1GiB"`,
 		set: func(c *Config, v any) *fault {
 			var o Octets
 			switch v := v.(type) {
@@ -128,6 +137,8 @@ func octetsFrom(least Octets, field func(*Config) *Octets) kind {
 // tell whether seconds or minutes were meant.
 func span(field func(*Config) *Duration) kind {
 	return kind{
+		typ:  "duration",
+		form: `text with a unit: "500ms", "30s", "5m", "36h", "5d", "2w"`,
 		set: func(c *Config, v any) *fault {
 			if n, ok := v.(int64); ok {
 				return faultf(fmt.Sprintf(`write it like "%ds" or "%dm"`, n, n), "%d has no unit", n)
@@ -153,6 +164,8 @@ func span(field func(*Config) *Duration) kind {
 // list is a list of strings, or one string standing for a list of one.
 func list(field func(*Config) *[]string, check func(string) (string, *fault)) kind {
 	return kind{
+		typ:  "list of texts",
+		form: `a list, as in ["a", "b"]; one text stands for a list of one`,
 		set: func(c *Config, v any) *fault {
 			items, f := stringsOf(v)
 			if f != nil {
