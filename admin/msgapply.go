@@ -80,6 +80,9 @@ func (j *msgChange) run(ctx context.Context, args []string) error {
 	}
 	show, clear := j.progress(map[string]string{"flag": "flagging", "move": "moving", "copy": "copying", "delete": "deleting"}[j.action])
 	begin := time.Now()
+	if s.count < 0 || s.count > changeBatch {
+		collect(longWork)
+	}
 	err = s.each(ctx, j.ix, func(batch []index.Message) error {
 		err := j.batch(ctx, batch)
 		if show != nil {

@@ -130,6 +130,7 @@ type reconciler struct {
 	jobs    chan job
 	changes chan change
 	inHand  sync.WaitGroup // jobs whose change is not handed on yet
+	doomed  []change       // folders that are gone
 	cancel  context.CancelCauseFunc
 
 	folders, scanned atomic.Int64
@@ -204,11 +205,15 @@ func (ix *Index) reconcileOnce(ctx context.Context, opt ReconcileOptions, start 
 		if opt.events != nil {
 			walk = rc.walkEvents
 		}
-		if err := walk(ctx); err != nil {
+		err := walk(ctx)
+		if err != nil {
 			cancel(err)
 		}
 		close(rc.jobs)
 		reading.Wait()
+		for i := 0; i < len(rc.doomed) && err == nil; i++ {
+			rc.emit(ctx, rc.doomed[i])
+		}
 		close(rc.changes)
 	})
 	err = rc.write(ctx)

@@ -34,7 +34,7 @@ func (rc *reconciler) walk(ctx context.Context) error {
 	}
 	for account, folders := range known {
 		if !here[account] {
-			rc.foldersGone(ctx, account, slices.Collect(maps.Keys(folders)))
+			rc.foldersGone(account, slices.Collect(maps.Keys(folders)))
 		}
 	}
 	return context.Cause(ctx)
@@ -98,15 +98,16 @@ func (rc *reconciler) walkAccount(ctx context.Context, account string, known map
 	}
 	for folder := range known {
 		if !here[folder] {
-			rc.foldersGone(ctx, account, []string{folder})
+			rc.foldersGone(account, []string{folder})
 		}
 	}
 	return context.Cause(ctx)
 }
 
-func (rc *reconciler) foldersGone(ctx context.Context, account string, folders []string) {
+// foldersGone notes folders that are to be removed when all else is read: what was in them may have come elsewhere, and keeps its id then.
+func (rc *reconciler) foldersGone(account string, folders []string) {
 	for _, f := range folders {
-		rc.emit(ctx, change{kind: changeFolderGone, in: &folderPass{place: place{account, f}}})
+		rc.doomed = append(rc.doomed, change{kind: changeFolderGone, in: &folderPass{place: place{account, f}}})
 	}
 }
 
@@ -115,7 +116,7 @@ func (rc *reconciler) walkFolder(ctx context.Context, p place, was Stamp) error 
 	now := time.Now()
 	stamp, err := rc.ix.opt.Source.Stamp(ctx, p.account, p.folder)
 	if errors.Is(err, fs.ErrNotExist) {
-		rc.foldersGone(ctx, p.account, []string{p.folder})
+		rc.foldersGone(p.account, []string{p.folder})
 		return nil
 	}
 	if err != nil {
