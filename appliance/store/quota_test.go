@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"maild/index"
 	"maild/maildir"
@@ -139,6 +140,7 @@ func TestUsageIsExact(t *testing.T) {
 		t.Errorf("%d taken, files %+v, usage %+v, maildirsize %+v, %v", taken, files, used, file, err)
 	}
 	compared(t, ix)
+	s.ledger.sheet(owner).knownAt = time.Time{}
 	if used, err = s.Usage(t.Context(), owner, q, maildir.Size{}); err != nil || used != files {
 		t.Errorf("after the rows: %+v, %v, want %+v", used, err, files)
 	}
@@ -165,6 +167,7 @@ func TestUsageFollows(t *testing.T) {
 	must(t, os.Remove(list[0]))
 	must(t, os.Rename(list[1], filepath.Join(path, "cur", filepath.Base(list[1])+":2,ST")))
 	compared(t, ix)
+	s.ledger.sheet(owner).knownAt = time.Time{}
 	files, file := held(t, s)
 	used, err := s.Usage(t.Context(), owner, q, maildir.Size{})
 	if err != nil || used != files || used.Messages != 2 || file.Total.Messages != 3 {
@@ -225,6 +228,7 @@ func TestUsageWithoutIndex(t *testing.T) {
 	}
 	running(t, ix)
 	compared(t, ix)
+	s.ledger.sheet(owner).knownAt = time.Time{}
 	if used, err := s.Usage(t.Context(), owner, q, maildir.Size{}); err != nil || used != files {
 		t.Errorf("by the index: %+v, %v, files %+v", used, err, files)
 	}
@@ -294,6 +298,7 @@ func BenchmarkUsage(b *testing.B) {
 				must(b, err)
 			}
 			for b.Loop() {
+				sheet.knownAt = time.Time{}
 				used, err := s.Usage(context.Background(), owner, q, maildir.Size{Messages: 1})
 				if err != nil || used.Messages != int64(c.messages+c.pending) {
 					b.Fatalf("%+v, %v", used, err)
