@@ -3,7 +3,7 @@
 //
 // # Structure
 //
-// A file per noun (domain.go, user.go, alias.go, search.go, msg.go, index.go, status.go) declares the noun's verbs and holds, for
+// A file per noun (domain.go, user.go, alias.go, quota.go, search.go, msg.go, index.go, status.go) declares the noun's verbs and holds, for
 // each, one function that does the work: it takes a call, which is the command line after reading, and gives an error or nil. What
 // is long has a file of its own (threads.go, sql.go, verify.go). Around them:
 //
