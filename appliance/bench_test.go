@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"maild/appliance/config"
+	"maild/appliance/mail"
 	"maild/appliance/smtpd"
 	"maild/index"
 	"maild/index/query"
@@ -20,9 +21,10 @@ import (
 
 // benchAppliance is a whole daemon in this process; TMPDIR says on which file
 // system.
-func benchAppliance(b *testing.B) (*Appliance, string) {
+func benchAppliance(b *testing.B, quota config.Quota) (*Appliance, string) {
 	b.Helper()
 	cfg := config.Default()
+	cfg.Quota = quota
 	cfg.Hostname, cfg.DataDir = "bench.example", b.TempDir()
 	ls, err := Listen(context.Background(), config.Listen{MX: []string{"127.0.0.1:0"}}, nil)
 	if err != nil {
@@ -34,6 +36,10 @@ func benchAppliance(b *testing.B) (*Appliance, string) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { a.Stop() })
+	// Not postmaster, for whom no limit holds.
+	if _, err := a.accounts.AddAccount(context.Background(), mail.Address{Local: "ann", Domain: cfg.Hostname}, ""); err != nil {
+		b.Fatal(err)
+	}
 	return a, addr
 }
 
@@ -71,39 +77,49 @@ func (s *sender) say(line, code string) {
 // deliver sends one message with one command at a time.
 func (s *sender) deliver(id string, body string) {
 	s.say("MAIL FROM:<zoe@example.com>", "250")
-	s.say("RCPT TO:<postmaster@bench.example>", "250")
+	s.say("RCPT TO:<ann@bench.example>", "250")
 	s.say("DATA", "354")
-	fmt.Fprintf(s, "From: Zoe <zoe@example.com>\r\nTo: postmaster@bench.example\r\nSubject: message %s\r\nMessage-ID: <%s@bench.example>\r\n\r\n%s\r\n.\r\n", id, id, body)
+	fmt.Fprintf(s, "From: Zoe <zoe@example.com>\r\nTo: ann@bench.example\r\nSubject: message %s\r\nMessage-ID: <%s@bench.example>\r\n\r\n%s\r\n.\r\n", id, id, body)
 	s.want("250")
 }
 
-// BenchmarkDelivery takes mail over loopback with some sessions at once.
+// BenchmarkDelivery takes mail over loopback with some sessions at once, to an
+// account without a limit and to one with limits that hold all of it.
 func BenchmarkDelivery(b *testing.B) {
 	for _, c := range []struct{ sessions, octets int }{{1, 4 << 10}, {10, 4 << 10}, {50, 4 << 10}, {10, 64 << 10}, {4, 1 << 20}} {
 		b.Run(fmt.Sprintf("sessions=%d/octets=%d", c.sessions, c.octets), func(b *testing.B) {
-			_, addr := benchAppliance(b)
-			body := strings.Repeat(strings.Repeat("x", 70)+"\r\n", c.octets/72)
-			next := make(chan int)
-			var all sync.WaitGroup
-			for range c.sessions {
-				all.Go(func() {
-					s := dialSender(b, addr)
-					for i := range next {
-						s.deliver(fmt.Sprint(i), body)
-					}
-					s.Close()
-				})
-			}
-			b.SetBytes(int64(len(body)))
-			b.ResetTimer()
-			for i := range b.N {
-				next <- i
-			}
-			close(next)
-			all.Wait()
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
+			benchDelivery(b, c.sessions, c.octets, config.Default().Quota)
 		})
 	}
+	for _, sessions := range []int{1, 10, 50} {
+		b.Run(fmt.Sprintf("quota/sessions=%d/octets=4096", sessions), func(b *testing.B) {
+			benchDelivery(b, sessions, 4<<10, config.Quota{Octets: 1 << 50, Messages: 1 << 30, Warn: []int{80, 95}})
+		})
+	}
+}
+
+func benchDelivery(b *testing.B, sessions, octets int, quota config.Quota) {
+	_, addr := benchAppliance(b, quota)
+	body := strings.Repeat(strings.Repeat("x", 70)+"\r\n", octets/72)
+	next := make(chan int)
+	var all sync.WaitGroup
+	for range sessions {
+		all.Go(func() {
+			s := dialSender(b, addr)
+			for i := range next {
+				s.deliver(fmt.Sprint(i), body)
+			}
+			s.Close()
+		})
+	}
+	b.SetBytes(int64(len(body)))
+	b.ResetTimer()
+	for i := range b.N {
+		next <- i
+	}
+	close(next)
+	all.Wait()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
 }
 
 // BenchmarkSearchable measures how long after its 250 a message is found by its
@@ -111,7 +127,7 @@ func BenchmarkDelivery(b *testing.B) {
 func BenchmarkSearchable(b *testing.B) {
 	for _, others := range []int{0, 10} {
 		b.Run(fmt.Sprintf("others=%d", others), func(b *testing.B) {
-			a, addr := benchAppliance(b)
+			a, addr := benchAppliance(b, config.Default().Quota)
 			stop := make(chan struct{})
 			var all sync.WaitGroup
 			for i := range others {

@@ -12,7 +12,7 @@
 //
 // index.db (with -wal and -shm while in use) and index.db.lock, an flock taken by each process around write transactions, creation and
 // setting aside; the lock file is never removed. Tables: folder (one row per mailbox, with the directory times
-// of its last complete scan), message (one row per file), extra (further header fields), terms (FTS5 without
+// of its last complete scan and the totals of its messages), message (one row per file), extra (further header fields), terms (FTS5 without
 // content of its own over subject, sender, recipients, cc and the state of a message), bodies (the same over the text), reference (by which
 // threads are found), word (the words of addresses, for substrings) and meta; and views for people. A rebuild works on index.db.rebuilding. message.id is the time of arrival in microseconds, or the next free number,
 // so the order of ids is the order of arrival.

@@ -30,6 +30,12 @@
 //
 // A crash before Commit leaves at most a file in tmp/, which [Tree.CleanTmp] takes away after [StaleTmpAge].
 //
+// # Quota
+//
+// maildirsize, beside the INBOX's directories, tells other programs the limits of an account and what it holds, by the rules of Maildir++
+// (https://www.courier-mta.org/imap/README.maildirquota.html): a line of limits, then lines of octets and messages to be added up.
+// [Tree.AddSize] adds a line, [Tree.WriteSize] writes it anew, [Tree.Size] adds up the messages themselves. It holds nobody back here.
+//
 // # Other programs
 //
 // Any program may change a tree at any time. Operations on a message find it again when it was renamed meanwhile, and

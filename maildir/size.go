@@ -104,11 +104,12 @@ func parseSizeLimits(s string) (limit Size, err error) {
 		if part == "" {
 			continue
 		}
+		kind := part[len(part)-1]
 		n, err := strconv.ParseUint(part[:len(part)-1], 10, 63)
-		if err != nil {
+		if err != nil || '0' <= kind && kind <= '9' {
 			return limit, fmt.Errorf("%w: limits %.40q", ErrSizeFile, s)
 		}
-		switch part[len(part)-1] {
+		switch kind {
 		case 'S':
 			limit.Octets = int64(n)
 		case 'C':
@@ -120,18 +121,15 @@ func parseSizeLimits(s string) (limit Size, err error) {
 
 // parseSizeLine reads one of the other lines, which Courier pads with spaces.
 func parseSizeLine(line string) (Size, error) {
-	words := strings.Fields(line)
-	bad := fmt.Errorf("%w: line %.40q", ErrSizeFile, strings.TrimSuffix(line, "\n"))
-	if len(words) != 2 {
-		return Size{}, bad
+	line = strings.TrimSpace(line)
+	first, second, _ := strings.Cut(line, " ")
+	octets, err := strconv.ParseInt(first, 10, 64)
+	var messages int64
+	if err == nil {
+		messages, err = strconv.ParseInt(strings.TrimLeft(second, " "), 10, 32)
 	}
-	octets, err := strconv.ParseInt(words[0], 10, 64)
 	if err != nil || octets > maxSizeOctets || octets < -maxSizeOctets {
-		return Size{}, bad
-	}
-	messages, err := strconv.ParseInt(words[1], 10, 32)
-	if err != nil {
-		return Size{}, bad
+		return Size{}, fmt.Errorf("%w: line %.40q", ErrSizeFile, line)
 	}
 	return Size{octets, messages}, nil
 }
@@ -210,44 +208,68 @@ func readSizeFile(f *os.File) (SizeFile, error) {
 	return s, err
 }
 
-// AddSize adds a line to maildirsize for messages that came, or went with negative numbers, and gives what the file then says. Nothing is
-// made where there is no file ([fs.ErrNotExist]), and nothing is added to one that is damaged or has grown too long: [ErrSizeFile], and
-// WriteSize is due. The line is one write, which other programs may add theirs to at any time. A power cut may lose it.
-func (t *Tree) AddSize(d Size) (SizeFile, error) {
-	s, err := t.addSize(d)
+// AddSize adds a line to maildirsize for messages that came, or went with negative numbers, and gives the limit that stands there. Nothing is
+// made where there is no file ([fs.ErrNotExist]), and nothing is added to one without a whole first and last line or that has grown too long:
+// [ErrSizeFile], and WriteSize is due. The line is one write, which other programs may add theirs to at any time. A power cut may lose it.
+func (t *Tree) AddSize(d Size) (limit Size, err error) {
+	limit, err = t.addSize(d)
 	if err != nil {
-		return s, fmt.Errorf("maildirsize of %s: %w", t.path, err)
+		return limit, fmt.Errorf("maildirsize of %s: %w", t.path, err)
 	}
-	return s, nil
+	return limit, nil
 }
 
-func (t *Tree) addSize(d Size) (SizeFile, error) {
+func (t *Tree) addSize(d Size) (limit Size, err error) {
 	root, err := openDir(t.path)
 	if err != nil {
-		return SizeFile{}, err
+		return limit, err
 	}
 	defer root.release()
 	f, err := root.lockSizeFile()
 	if err != nil {
-		return SizeFile{}, err
+		return limit, err
 	}
 	defer f.Close() // gives the lock back
-	s, err := readSizeFile(f)
 	line := sizeLine(d)
-	if err == nil && s.Octets+int64(len(line)) >= MaxSizeFileOctets {
-		err = fmt.Errorf("%w: it is too long", ErrSizeFile)
-	}
-	if err != nil {
-		return s, err
+	if limit, err = readSizeEnds(f, int64(len(line))); err != nil {
+		return limit, err
 	}
 	if err := t.step(stepWrite, f.Name()); err != nil {
-		return s, err
+		return limit, err
 	}
-	if _, err := f.WriteString(line); err != nil {
-		return s, err
+	_, err = f.WriteString(line)
+	return limit, err
+}
+
+// maxSizeHeader is more than the first line has, with numbers of any length.
+const maxSizeHeader = 128
+
+// readSizeEnds looks at the first line and the last octet of a file that more octets are to be added to: the lines between are added up by who reads
+// them.
+func readSizeEnds(f *os.File, more int64) (limit Size, err error) {
+	info, err := f.Stat()
+	if err != nil {
+		return limit, err
 	}
-	s.Total, s.Lines, s.Octets, s.Changed = s.Total.Plus(d), s.Lines+1, s.Octets+int64(len(line)), time.Now()
-	return s, nil
+	if info.Size() == 0 || info.Size()+more >= MaxSizeFileOctets {
+		return limit, fmt.Errorf("%w: it is empty or too long", ErrSizeFile)
+	}
+	var buf [maxSizeHeader]byte
+	n, err := f.ReadAt(buf[:], 0)
+	if err != nil && err != io.EOF {
+		return limit, err
+	}
+	first, _, whole := strings.Cut(string(buf[:n]), "\n")
+	if whole {
+		_, err = f.ReadAt(buf[:1], info.Size()-1)
+	}
+	switch {
+	case whole && err != nil:
+		return limit, err
+	case !whole || buf[0] != '\n':
+		return limit, fmt.Errorf("%w: a line has no end", ErrSizeFile)
+	}
+	return parseSizeLimits(first)
 }
 
 // lockSizeFile opens the maildirsize of d for adding to it, and keeps others of us from writing it anew meanwhile.

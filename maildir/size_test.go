@@ -31,7 +31,7 @@ func TestParseSizeFile(t *testing.T) {
 			t.Errorf("%q: %+v, %v", tc.data, got, err)
 		}
 	}
-	for _, data := range []string{"", "1000S", "1000S\n5 1", "1000S\n5\n", "1000S\n5 1 2\n", "1000S\nx 1\n", "1000S\n5 1\n\n", "S\n", "-5S\n",
+	for _, data := range []string{"", "1000S", "1000S\n5 1", "1000S\n5\n", "1000S\n5 1 2\n", "1000S\nx 1\n", "1000S\n5 1\n\n", "S\n", "-5S\n", "1000\n",
 		"1000S\n5 1\n-6 -1\n", "1000S\n1 1\n1 -2\n", "1000S\n9999999999999999999 1\n", "1000S\n5 99999999999\n", "1000S\n5 1\x00\n",
 		"1000S\n" + strings.Repeat(fmt.Sprintf("%d 1\n", int64(maxSizeOctets)), 2)} {
 		if got, err := ParseSizeFile([]byte(data)); !errors.Is(err, ErrSizeFile) {
@@ -88,13 +88,12 @@ func TestSizeFile(t *testing.T) {
 		}
 	}
 	write(Size{1000, 10}, Size{30, 3})
-	f, err := tree.AddSize(Size{-10, -1})
-	if err != nil || f.Total != (Size{20, 2}) || f.Lines != 2 {
-		t.Errorf("%+v, %v", f, err)
+	if limit, err := tree.AddSize(Size{-10, -1}); err != nil || limit != (Size{1000, 10}) {
+		t.Errorf("%+v, %v", limit, err)
 	}
-	again, err := tree.SizeFile()
-	if got := sizeFileOf(t, tree); got != "1000S,10C\n30 3\n-10 -1\n" || err != nil || again.Total != f.Total || again.Octets != f.Octets || again.Octets != int64(len(got)) {
-		t.Errorf("%q read as %+v, %v", got, again, err)
+	f, err := tree.SizeFile()
+	if got := sizeFileOf(t, tree); got != "1000S,10C\n30 3\n-10 -1\n" || err != nil || f.Total != (Size{20, 2}) || f.Lines != 2 || f.Octets != int64(len(got)) {
+		t.Errorf("%q read as %+v, %v", got, f, err)
 	}
 	write(Size{}, Size{})
 	if got := sizeFileOf(t, tree); got != "0S\n0 0\n" {
@@ -104,9 +103,11 @@ func TestSizeFile(t *testing.T) {
 	if got := sizeFileOf(t, tree); got != "7C\n0 0\n" {
 		t.Errorf("messages alone: %q", got)
 	}
-	put(t, tree, sizeFile, "1000S\n5 1\n7")
-	if _, err := tree.AddSize(Size{1, 1}); !errors.Is(err, ErrSizeFile) {
-		t.Errorf("half a line: %v", err)
+	for _, bad := range []string{"", "1000S\n5 1\n7", "1000S", "1000\n5 1\n", strings.Repeat("1", 200) + "\n"} {
+		put(t, tree, sizeFile, bad)
+		if _, err := tree.AddSize(Size{1, 1}); !errors.Is(err, ErrSizeFile) || sizeFileOf(t, tree) != bad {
+			t.Errorf("%.20q: %v", bad, err)
+		}
 	}
 	put(t, tree, sizeFile, "1000S\n5 1\n"+strings.Repeat("1 1\n", MaxSizeFileOctets/4))
 	if f, err := tree.SizeFile(); err != nil || f.Limit.Octets != 1000 || !f.IsDue(Size{}, time.Now()) {

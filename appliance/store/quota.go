@@ -22,6 +22,9 @@ const (
 	// measureShare is how much longer than a calculation from the files the time is in which none is made again, and measurePause the least of it.
 	measureShare = 20
 	measurePause = time.Second
+	// knownAge is how long an answer of the index is gone on with, plus what was admitted since, where there is ample room: the last tenth of the
+	// limit is given out by fresh answers only.
+	knownAge = time.Second
 )
 
 // Quota is how much an account may hold.
@@ -39,6 +42,12 @@ func (q Quota) Takes(used, more maildir.Size) bool {
 		return false
 	}
 	return q.Limit.Octets <= 0 || used.Octets < q.Limit.Octets && used.Octets+more.Octets <= q.Limit.Octets+q.GraceOctets
+}
+
+// takesAmply is Takes with a tenth of the limit to spare.
+func (q Quota) takesAmply(used, more maildir.Size) bool {
+	limit := maildir.Size{Octets: q.Limit.Octets - q.Limit.Octets/10, Messages: q.Limit.Messages - q.Limit.Messages/10}
+	return !used.Plus(more).Exceeds(limit)
 }
 
 // Percent is how full the account is, by the limit that is nearer, rounded down.
@@ -65,6 +74,8 @@ type sheet struct {
 	sync.Mutex
 	entries []*entry
 
+	known    maildir.Size  // what the index last said, with what was admitted since
+	knownAt  time.Time     // zero: nothing
 	measured time.Time     // when the files were last added up
 	pause    time.Duration // until they may be again
 	doubt    maildir.Size  // how maildirsize differed when it was last looked at
@@ -110,34 +121,47 @@ type balance struct {
 	admitted  maildir.Size // and those that are about to be
 }
 
-// Usage is what an account holds, with what is about to be delivered to it. It comes from the totals of the index, at a cost that does not grow
-// with the mailbox. While the index is missing, damaged, being filled or compared with the mail, it comes from maildirsize, by the rules of
+// Usage is what an account holds, with what is about to be delivered to it, as far as it takes to judge more. It comes from the totals of the
+// index, at a cost that does not grow with the mailbox; where there is ample room for more, it may be a second old. While the index is missing, damaged, being filled or compared with the mail, it comes from maildirsize, by the rules of
 // Maildir++: that is believed unless it leaves no room for more, and is then calculated from the files.
 func (s *Store) Usage(ctx context.Context, account string, q Quota, more maildir.Size) (maildir.Size, error) {
 	sheet := s.ledger.sheet(account)
 	sheet.Lock()
 	defer sheet.Unlock()
-	b, err := s.balance(ctx, account, sheet, q, more)
-	return b.admitted, err
+	return s.balance(ctx, account, sheet, q, more)
 }
 
-// balance asks the index, else the files. The sheet is held.
-func (s *Store) balance(ctx context.Context, account string, sheet *sheet, q Quota, more maildir.Size) (balance, error) {
-	b, err := s.indexed(ctx, account, sheet)
-	if err == nil || ctx.Err() != nil {
-		return b, err
+// balance asks the index, else the files, for what there is and what is about to be. The sheet is held.
+func (s *Store) balance(ctx context.Context, account string, sheet *sheet, q Quota, more maildir.Size) (used maildir.Size, err error) {
+	if time.Since(sheet.knownAt) < knownAge && q.takesAmply(sheet.known, more) {
+		return sheet.known, nil
 	}
-	return s.filed(account, sheet, q, more)
+	b, err := s.indexed(ctx, account, sheet)
+	if err == nil {
+		sheet.known, sheet.knownAt = b.admitted, time.Now()
+		return b.admitted, nil
+	}
+	sheet.knownAt = time.Time{}
+	if ctx.Err() != nil {
+		return used, err
+	}
+	b, err = s.filed(account, sheet, q, more)
+	return b.admitted, err
 }
 
 // indexed is the balance by the index. Every entry either has its row already or is added.
 func (s *Store) indexed(ctx context.Context, account string, sheet *sheet) (b balance, err error) {
-	keys := make([]string, len(sheet.entries))
-	settled := make([]bool, len(sheet.entries)) // before the question: then a row that is missing will not come
-	for i, e := range sheet.entries {
-		keys[i] = e.key
-		settled[i] = e.committed && s.index.Settled(e.ticket)
+	// Before the question: the rows of these are there, or will not come.
+	waiting := sheet.entries[:0]
+	var keys []string
+	for _, e := range sheet.entries {
+		if e.committed && s.index.Settled(e.ticket) {
+			continue
+		}
+		waiting, keys = append(waiting, e), append(keys, e.key)
 	}
+	clear(sheet.entries[len(waiting):])
+	sheet.entries = waiting
 	ctx, cancel := context.WithTimeout(ctx, askPatience)
 	defer cancel()
 	u, have, err := s.index.UsageBeside(ctx, account, maildir.Inbox, keys)
@@ -146,23 +170,16 @@ func (s *Store) indexed(ctx context.Context, account string, sheet *sheet) (b ba
 	}
 	b.committed = maildir.Size{Octets: u.Octets, Messages: u.Messages}
 	b.admitted = b.committed
-	kept := sheet.entries[:0]
-	for i, e := range sheet.entries {
-		here := have[keys[i]]
-		switch {
+	for _, e := range waiting {
+		switch here := have[e.key]; {
 		case !e.committed && here:
 			b.committed = b.committed.Minus(e.size)
 		case !e.committed:
 			b.admitted = b.admitted.Plus(e.size)
-		case here || settled[i]:
-			continue // the index knows all about it
-		default:
+		case !here:
 			b.committed, b.admitted = b.committed.Plus(e.size), b.admitted.Plus(e.size)
 		}
-		kept = append(kept, e)
 	}
-	clear(sheet.entries[len(kept):])
-	sheet.entries = kept
 	return b, nil
 }
 
@@ -250,13 +267,14 @@ func (d *Draft) Admit(ctx context.Context, q Quota, force bool) (used maildir.Si
 	sheet := d.store.ledger.sheet(d.account)
 	sheet.Lock()
 	defer sheet.Unlock()
-	b, err := d.store.balance(ctx, d.account, sheet, q, size)
-	if err == nil && !force && !q.Takes(b.admitted, size) {
-		return b.admitted, ErrOverQuota
+	used, err = d.store.balance(ctx, d.account, sheet, q, size)
+	if err == nil && !force && !q.Takes(used, size) {
+		return used, ErrOverQuota
 	}
 	d.entry = &entry{size: size, key: string(d.staged.Key())}
 	sheet.entries = append(sheet.entries, d.entry)
-	return b.admitted, err
+	sheet.known = sheet.known.Plus(size)
+	return used, err
 }
 
 // refuse gives the room back.
@@ -268,6 +286,7 @@ func (d *Draft) refuse() {
 	sheet.Lock()
 	defer sheet.Unlock()
 	sheet.remove(d.entry)
+	sheet.known = sheet.known.Minus(d.entry.size)
 	d.entry = nil
 }
 
@@ -281,12 +300,12 @@ func (d *Draft) settle(m index.Message) {
 		d.entry.committed, d.entry.ticket = true, ticket
 		d.entry = nil
 	}
-	f, err := d.tree.AddSize(maildir.Size{Octets: m.Octets, Messages: 1})
+	limit, err := d.tree.AddSize(maildir.Size{Octets: m.Octets, Messages: 1})
 	missing := errors.Is(err, fs.ErrNotExist)
 	switch {
 	case d.quota.IsNone() && (missing || errors.Is(err, maildir.ErrSizeFile)):
 		return // another program's, if there is one, and its to write anew
-	case missing, errors.Is(err, maildir.ErrSizeFile), err == nil && !d.quota.IsNone() && f.Limit != d.quota.Limit:
+	case missing, errors.Is(err, maildir.ErrSizeFile), err == nil && !d.quota.IsNone() && limit != d.quota.Limit:
 		err = d.store.writeSize(context.Background(), d.account, d.tree.Tree, sheet, d.quota)
 	}
 	d.store.trouble(d.tree.Path(), err)

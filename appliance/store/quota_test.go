@@ -140,6 +140,7 @@ func TestUsageIsExact(t *testing.T) {
 		t.Errorf("%d taken, files %+v, usage %+v, maildirsize %+v, %v", taken, files, used, file, err)
 	}
 	compared(t, ix)
+	s.ledger.sheet(owner).knownAt = time.Time{}
 	if used, err = s.Usage(t.Context(), owner, q, maildir.Size{}); err != nil || used != files {
 		t.Errorf("after the rows: %+v, %v, want %+v", used, err, files)
 	}
@@ -169,6 +170,7 @@ func TestUsageFollows(t *testing.T) {
 	var used maildir.Size
 	for until := time.Now().Add(10 * time.Second); used != files && err == nil && time.Now().Before(until); {
 		compared(t, ix) // what is told as gone is left to who follows, for a moment
+		s.ledger.sheet(owner).knownAt = time.Time{}
 		used, err = s.Usage(t.Context(), owner, q, maildir.Size{})
 	}
 	if err != nil || used != files || used.Messages != 2 || file.Total.Messages != 3 {
@@ -229,6 +231,7 @@ func TestUsageWithoutIndex(t *testing.T) {
 	}
 	running(t, ix)
 	compared(t, ix)
+	s.ledger.sheet(owner).knownAt = time.Time{}
 	if used, err := s.Usage(t.Context(), owner, q, maildir.Size{}); err != nil || used != files {
 		t.Errorf("by the index: %+v, %v, files %+v", used, err, files)
 	}
@@ -298,6 +301,7 @@ func BenchmarkUsage(b *testing.B) {
 				must(b, err)
 			}
 			for b.Loop() {
+				sheet.knownAt = time.Time{}
 				used, err := s.Usage(context.Background(), owner, q, maildir.Size{Messages: 1})
 				if err != nil || used.Messages != int64(c.messages+c.pending) {
 					b.Fatalf("%+v, %v", used, err)
