@@ -145,12 +145,16 @@ func (a *Appliance) openTLS(cfg config.Config) (*certificate, error) {
 func (a *Appliance) smtpdConfig(cfg config.Config) smtpd.Config {
 	return smtpd.Config{
 		Hostname: cfg.Hostname, TLS: a.tls.tlsConfig(), Accounts: a.accounts, Log: a.log,
-		Delivery: &delivery.Delivery{Accounts: a.accounts, Store: a.store, Hostname: cfg.Hostname,
-			MaxReceived: cfg.Limits.ReceivedFields, Quota: delivery.QuotaOf(cfg.Quota), Log: a.log},
+		Delivery:         a.deliveryOf(cfg),
 		MaxMessageOctets: int64(cfg.Limits.MessageSize), MaxRecipients: cfg.Limits.Recipients, MaxConnections: cfg.Limits.Connections,
 		CommandTimeout: time.Duration(cfg.Limits.CommandTimeout), DataTimeout: time.Duration(cfg.Limits.DataTimeout),
 		WriteTimeout: time.Duration(cfg.Limits.WriteTimeout),
 	}
+}
+
+func (a *Appliance) deliveryOf(cfg config.Config) *delivery.Delivery {
+	return &delivery.Delivery{Accounts: a.accounts, Store: a.store, Hostname: cfg.Hostname, MaxReceived: cfg.Limits.ReceivedFields,
+		Quota: delivery.QuotaOf(cfg.Quota), Log: a.log}
 }
 
 // Failed gives the error of a listener that stopped by itself.

@@ -5,12 +5,11 @@ import (
 	"time"
 
 	"maild/appliance/account"
-	"maild/appliance/delivery"
 )
 
-// keepQuota keeps maildirsize right where accounts have limits: what other
-// programs did to the mail, and new limits, are found as often as the index is
-// compared with the mail. Deliveries write it themselves.
+// keepQuota keeps maildirsize right where accounts have limits, and has their
+// users told: what other programs did to the mail, and new limits, are found as
+// often as the index is compared with the mail. Deliveries do both themselves.
 func (a *Appliance) keepQuota(ctx context.Context) {
 	for {
 		a.mu.Lock()
@@ -29,19 +28,22 @@ func (a *Appliance) keepQuota(ctx context.Context) {
 
 func (a *Appliance) keepSizeFiles(ctx context.Context) error {
 	a.mu.Lock()
-	accounts, quota := a.accounts, delivery.QuotaOf(a.cfg.Quota)
+	accounts, judge := a.accounts, a.deliveryOf(a.cfg)
 	a.mu.Unlock()
 	list, err := accounts.Accounts(ctx, account.Filter{})
 	if err != nil {
 		return err
 	}
 	for _, who := range list {
-		written, err := a.store.KeepSizeFile(ctx, who.Name(), quota.For(who))
+		written, err := a.store.KeepSizeFile(ctx, who.Name(), judge.Quota.For(who))
+		if err == nil {
+			err = judge.Look(ctx, who)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil:
-			a.log.Warn("maildirsize", "account", who.Name(), "err", err)
+			a.log.Warn("quota", "account", who.Name(), "err", err)
 		case written:
 			a.log.Info("maildirsize", "account", who.Name(), "status", "written anew")
 		}

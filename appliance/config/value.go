@@ -195,6 +195,8 @@ func list(field func(*Config) *[]string, check func(string) (string, *fault)) ki
 // percents is a list of whole numbers from 1 to 100, or one of them.
 func percents(field func(*Config) *[]int) kind {
 	return kind{
+		typ:  "list of whole numbers",
+		form: "a list of per cent, as in [80, 95], or a single one",
 		set: func(c *Config, v any) *fault {
 			items, ok := v.([]any)
 			if n, single := v.(int64); single {

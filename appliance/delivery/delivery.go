@@ -21,6 +21,7 @@ import (
 	"maild/appliance/mail"
 	"maild/appliance/message"
 	"maild/appliance/store"
+	"maild/maildir"
 )
 
 // Delivery takes messages in. Its fields are set once. Safe for concurrent use.
@@ -119,7 +120,8 @@ func (d *Delivery) Deliver(ctx context.Context, m Message, read func(io.Writer) 
 			err = d.stillThere(ctx, draft)
 		}
 		if failed[name] = err; err == nil {
-			d.tell(ctx, a.accounts[name], a.used[name], a.quotas[name], draft.Octets())
+			now := a.used[name].Plus(maildir.Size{Octets: draft.Octets(), Messages: 1})
+			d.tell(ctx, a.accounts[name], a.used[name], now, a.quotas[name])
 		}
 	}
 	return m.results(nil, failed)

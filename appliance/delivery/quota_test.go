@@ -123,6 +123,26 @@ func TestWarningAgain(t *testing.T) {
 	}
 }
 
+// TestLook: a limit that is set below what is there is told, once, though no more
+// mail comes.
+func TestLook(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.Quota = Quota{Warn: []int{50}}
+	for range 3 {
+		f.deliver(f.message("ann@example.org"), letter)
+	}
+	f.limit("ann", account.NoLimit, 2)
+	for range 2 {
+		a, err := f.Accounts.Account(t.Context(), mail.Address{Local: "ann", Domain: "example.org"})
+		must(t, err)
+		must(t, f.Look(t.Context(), a))
+		if got := f.subjects("ann"); len(got) != 4 || got[0] != "Your mailbox is 150 % full" {
+			t.Fatalf("%q", got)
+		}
+	}
+}
+
 func TestWarningText(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

@@ -23,14 +23,13 @@ const tellPatience = 3 * time.Second
 // message, once: not again until it has been below. What was told is noted
 // before, so that of several messages at once one tells it, and taken back when
 // it could not be delivered.
-func (d *Delivery) tell(ctx context.Context, a account.Account, used maildir.Size, q store.Quota, octets int64) {
+func (d *Delivery) tell(ctx context.Context, a account.Account, before, now maildir.Size, q store.Quota) {
 	if q.IsNone() || len(d.Quota.Warn) == 0 {
 		return
 	}
-	now := used.Plus(maildir.Size{Octets: octets, Messages: 1})
 	told := a.WarnedPercent
-	if before := q.Percent(used); before < told {
-		told = d.Quota.mark(before)
+	if percent := q.Percent(before); percent < told {
+		told = d.Quota.mark(percent)
 	}
 	mark := max(told, d.Quota.mark(q.Percent(now)))
 	if mark == a.WarnedPercent {
@@ -50,6 +49,20 @@ func (d *Delivery) tell(ctx context.Context, a account.Account, used maildir.Siz
 	if err != nil {
 		d.Log.Warn("quota", "account", a.Name(), "status", "the user was not warned", "err", err)
 	}
+}
+
+// Look tells the user of an account that is beyond a mark for another reason
+// than a delivery, such as a lower limit, and notes that one is below again.
+func (d *Delivery) Look(ctx context.Context, a account.Account) error {
+	q := d.Quota.For(a)
+	if q.IsNone() || len(d.Quota.Warn) == 0 {
+		return nil
+	}
+	used, err := d.Store.Usage(ctx, a.Name(), q, maildir.Size{})
+	if err == nil {
+		d.tell(ctx, a, used, used, q)
+	}
+	return err
 }
 
 // mark is the highest of the marks that a percentage reaches, 0 for none.
