@@ -107,6 +107,7 @@ type Directory struct {
 	options Options
 	slots   chan struct{} // one for each password verification under way
 	aliases *aliases.File // nil: there is none
+	exists  *sql.Stmt     // of Exists, which each delivery asks
 
 	onVerify func() // test hook: a password is being verified
 }

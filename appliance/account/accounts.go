@@ -225,9 +225,7 @@ func (d *Directory) Exists(ctx context.Context, name string) (there bool, err er
 	if at < 0 {
 		return false, nil
 	}
-	err = d.db.QueryRowContext(ctx, `
-		SELECT EXISTS (SELECT 1 FROM accounts a JOIN domains d ON d.id = a.domain_id WHERE d.name = ? AND a.local = ?)`,
-		name[at+1:], name[:at]).Scan(&there)
+	err = d.exists.QueryRowContext(ctx, name[at+1:], name[:at]).Scan(&there)
 	return there, wrap("account "+name, err)
 }
 

@@ -59,6 +59,11 @@ func Open(ctx context.Context, o Options) (*Directory, error) {
 	if err := d.accept(ctx); err != nil {
 		return nil, fmt.Errorf("accounts database %s: %w", path, errors.Join(err, db.Close()))
 	}
+	d.exists, err = db.PrepareContext(ctx, `
+		SELECT EXISTS (SELECT 1 FROM accounts a JOIN domains d ON d.id = a.domain_id WHERE d.name = ? AND a.local = ?)`)
+	if err != nil {
+		return nil, fmt.Errorf("accounts database %s: %w", path, errors.Join(err, db.Close()))
+	}
 	return d, nil
 }
 
