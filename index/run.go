@@ -232,8 +232,19 @@ func (ix *Index) doubt(g *generation) {
 	signal(ix.doubts)
 }
 
-// examineShare is how much longer than an examination the pause after it is, so that they never take more than a small part of the time.
-const examineShare = 50
+const (
+	// examineShare is how much longer than an examination the pause after it is, so that they take a small part of the time only.
+	examineShare = 50
+	// examineRest is enough of a pause all the same, unless examineLeast as long as the examination is more: damage is not to wait for minutes because
+	// the machine was busy when the daemon started.
+	examineRest  = 20 * time.Second
+	examineLeast = 5
+)
+
+// examinePause is the pause after an examination that took so long.
+func examinePause(took time.Duration) time.Duration {
+	return min(examineShare*took, max(examineRest, examineLeast*took))
+}
 
 // examineDoubted examines files that are in doubt until ctx ends. What it finds is left for watch to deal with.
 func (ix *Index) examineDoubted(ctx context.Context) {
@@ -255,7 +266,7 @@ func (ix *Index) examineDoubted(ctx context.Context) {
 		case err != nil && ctx.Err() == nil:
 			ix.log.Warn("index: cannot examine the file", "error", err)
 		}
-		if !sleep(ctx, examineShare*time.Since(start)) {
+		if !sleep(ctx, examinePause(time.Since(start))) {
 			return
 		}
 	}
