@@ -64,11 +64,11 @@ func TestFollowMessages(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			v := follow(t, standard)
-			before := v.rescans
+			_, before := v.told()
 			change(v)
 			v.settled()
-			if v.rescans != before {
-				t.Errorf("looked %d times", v.rescans-before)
+			if _, now := v.told(); now != before {
+				t.Errorf("looked %d times", now-before)
 			}
 		})
 	}
@@ -89,18 +89,20 @@ func TestFollowTouched(t *testing.T) {
 			change(v)
 			v.settled()
 			found := false
-			for _, e := range v.events {
+			events, _ := v.told()
+			for _, e := range events {
 				found = found || e.Touched && e == index.Event{Account: "ann@example.org", Folder: maildir.Inbox, File: index.File{Key: "c1"}, Touched: true}
 			}
 			if !found {
-				t.Errorf("not told as touched: %+v", v.events)
+				t.Errorf("not told as touched: %+v", events)
 			}
 		})
 	}
 	v := follow(t, standard)
 	v.mv(ann+"/cur/c1:2,", ann+"/cur/c1:2,S")
 	v.settled()
-	for _, e := range v.events {
+	events, _ := v.told()
+	for _, e := range events {
 		if e.Touched && e.File.Key == "c1" {
 			t.Errorf("new flags are told as %+v", e)
 		}
