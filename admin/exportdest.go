@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"maild/appliance/process"
 )
 
 // The kinds of export.
@@ -274,7 +276,7 @@ func (d *destination) finish() error {
 		return err
 	}
 	d.ended = true
-	return errors.Join(syncDir(filepath.Dir(d.path)), d.file.Close())
+	return errors.Join(process.SyncDir(filepath.Dir(d.path)), d.file.Close())
 }
 
 // swap gives the partial its name. With force what has it is exchanged for it, and removed.
@@ -316,13 +318,4 @@ func (d *destination) abort() error {
 	}
 	d.ended = true
 	return errors.Join(os.RemoveAll(d.partial()), d.file.Close())
-}
-
-// syncDir makes the entries of a directory durable.
-func syncDir(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }

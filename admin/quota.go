@@ -82,21 +82,7 @@ func listQuotas(ctx context.Context, c *call) error {
 	if n := c.Int("over"); c.IsSet("over") && n < 0 {
 		return usagef("--over %d is no share: write a number of per cent, such as 80", n)
 	}
-	var filter account.Filter
-	if c.IsSet("domain") {
-		var err error
-		if filter.Domain, err = domainName(c.String("domain")); err != nil {
-			return err
-		}
-	}
-	if err := c.open(); err != nil {
-		return err
-	}
-	d, err := c.accounts(ctx, reading)
-	if err != nil {
-		return err
-	}
-	accounts, err := d.Accounts(ctx, filter)
+	accounts, err := c.chosenUsers(ctx)
 	if err != nil {
 		return err
 	}

@@ -169,22 +169,27 @@ func (c *call) finish(done doneView) error {
 	return c.object(done)
 }
 
-func listUsers(ctx context.Context, c *call) error {
+// chosenUsers opens the box and gives its accounts, or those of --domain.
+func (c *call) chosenUsers(ctx context.Context) ([]account.Account, error) {
 	var filter account.Filter
 	if c.IsSet("domain") {
 		var err error
 		if filter.Domain, err = domainName(c.String("domain")); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if err := c.open(); err != nil {
-		return err
+		return nil, err
 	}
 	d, err := c.accounts(ctx, reading)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	users, err := d.Accounts(ctx, filter)
+	return d.Accounts(ctx, filter)
+}
+
+func listUsers(ctx context.Context, c *call) error {
+	users, err := c.chosenUsers(ctx)
 	if err != nil {
 		return err
 	}

@@ -13,25 +13,14 @@ var ErrNotEmpty = errors.New("the folder is not empty")
 // RemoveEmptyFolder removes a folder that holds no message, and nothing else in new/ and cur/. A message that comes into it meanwhile is never lost: either the folder
 // stays, and the error matches [ErrNotEmpty], or the other program finds that the folder is gone.
 func (t *Tree) RemoveEmptyFolder(name string) error {
-	if err := t.removeEmptyFolder(name); err != nil {
+	if err := t.removeIf(name, emptied); err != nil {
 		return fmt.Errorf("remove folder %s: %w", name, err)
 	}
 	return nil
 }
 
-func (t *Tree) removeEmptyFolder(name string) error {
-	if name == Inbox {
-		return errFolderIsInbox
-	}
-	root, err := openDir(t.path)
-	if err != nil {
-		return err
-	}
-	defer root.release()
-	base, err := root.folderBase(name)
-	if err != nil {
-		return err
-	}
+// emptied takes new/ and cur/ of a folder away, which can be done when they are empty.
+func emptied(root *dir, base string) error {
 	folder, err := root.sub(base)
 	if err != nil {
 		return err
@@ -47,5 +36,5 @@ func (t *Tree) removeEmptyFolder(name string) error {
 		}
 		return errors.Join(err, makeSubs(folder))
 	}
-	return t.discard(root, base)
+	return nil
 }

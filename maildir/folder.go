@@ -210,6 +210,11 @@ func (t *Tree) RemoveFolder(name string) error {
 }
 
 func (t *Tree) removeFolder(name string) error {
+	return t.removeIf(name, func(*dir, string) error { return nil })
+}
+
+// removeIf takes a folder away, its directory being base in root, unless check finds something in the way.
+func (t *Tree) removeIf(name string, check func(root *dir, base string) error) error {
 	if name == Inbox {
 		return errFolderIsInbox
 	}
@@ -219,6 +224,9 @@ func (t *Tree) removeFolder(name string) error {
 	}
 	defer root.release()
 	base, err := root.folderBase(name)
+	if err == nil {
+		err = check(root, base)
+	}
 	if err != nil {
 		return err
 	}

@@ -223,7 +223,7 @@ func (r *run) complete() error {
 	if err := os.Rename(partialPath(r.Dest), manifestPath(r.Dest)); err != nil {
 		return err
 	}
-	return syncDir(r.Dest)
+	return process.SyncDir(r.Dest)
 }
 
 // MakePlace makes the directory for a backup of the data directory at data, where it is missing, for the owner of the data. It may be called as root,

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"maild/appliance/process"
 )
 
 const (
@@ -121,7 +123,7 @@ func (b *batch) flush() error {
 	}
 	b.files, b.octets = nil, 0
 	for dir := range dirs {
-		if err := syncDir(dir); err != nil {
+		if err := process.SyncDir(dir); err != nil {
 			return err
 		}
 	}

@@ -27,10 +27,11 @@ func MakeDir(path string, mode fs.FileMode) error {
 	if err := os.Mkdir(path, mode); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("make directory: %w", err)
 	}
-	return syncDir(parent)
+	return SyncDir(parent)
 }
 
-func syncDir(path string) error {
+// SyncDir makes the entries of a directory durable. fs.ErrNotExist when there is none.
+func SyncDir(path string) error {
 	d, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("sync directory: %w", err)

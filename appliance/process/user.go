@@ -60,7 +60,7 @@ func MakeDataDir(path, owner string) error {
 	if err := os.Chown(path, uid, gid); err != nil {
 		return err
 	}
-	return syncDir(path)
+	return SyncDir(path)
 }
 
 // dataDirMode lets the group of the daemon look at the files that allow it.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"syscall"
 
+	"maild/appliance/process"
 	"maild/maildir"
 )
 
@@ -57,7 +58,7 @@ func renameTree(old, next string) error {
 	if err := os.Mkdir(domain, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if err := syncDir(filepath.Dir(domain)); err != nil {
+	if err := process.SyncDir(filepath.Dir(domain)); err != nil {
 		return err
 	}
 	// A delivery that had begun for an account of that name may have made an empty tree there.
@@ -126,19 +127,11 @@ func ignoreNotExist(err error) error {
 // syncDirs makes what was moved between the directories of two paths durable.
 func syncDirs(paths ...string) error {
 	for _, p := range paths {
-		if err := syncDir(filepath.Dir(p)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := process.SyncDir(filepath.Dir(p)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
 	return nil
-}
-
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // Absorb brings the messages that are in one account's tree into another's, each
@@ -223,7 +216,7 @@ func removeDrained(path string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(os.RemoveAll(path), syncDir(filepath.Dir(path)))
+	return errors.Join(os.RemoveAll(path), process.SyncDir(filepath.Dir(path)))
 }
 
 // drainFolder moves the files of new/ and cur/ by the names that they have, which need not be as we would spell them.
@@ -276,7 +269,7 @@ func moveFiles(ctx context.Context, source, target string) (moved int, err error
 	if moved == 0 {
 		return 0, nil
 	}
-	return moved, errors.Join(syncDir(target), syncDir(filepath.Dir(target)))
+	return moved, errors.Join(process.SyncDir(target), process.SyncDir(filepath.Dir(target)))
 }
 
 // moveFile gives a file another name that nothing else has.
